@@ -1,0 +1,114 @@
+"""Compare engines and entropy model with torch on pictures of several kinds, sizes, qualities and preferences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+import torch
+from ugicm_coder import EntropyModel
+
+from ugicm_export.views import DecoderView, EncoderView
+from ugicm_train.model.codec import Codec
+
+SIZES = ((64, 64), (192, 320), (512, 768))
+LEVELS = (5, 31, 60)
+PREFERENCES = (0.0, 0.5, 1.0)
+SYMBOL_TOLERANCE = 1e-4
+"""Largest share of symbols that may differ: a value within float rounding of a half rounds either way."""
+PIXEL_TOLERANCE = 1e-4
+"""Largest share of samples that may differ, by one step."""
+
+
+class VerificationError(RuntimeError):
+    """The exported files do not compute what the checkpoint computes."""
+
+
+@dataclass
+class Verification:
+    """Counts over all comparisons; kept in the manifest."""
+
+    pictures: int = 0
+    symbols: int = 0
+    differing_symbols: int = 0
+    samples: int = 0
+    differing_samples: int = 0
+    largest_sample_difference: int = 0
+    scale_indexes: int = 0
+    differing_scale_indexes: int = 0
+
+    def check(self) -> None:
+        """VerificationError naming the first limit that is broken."""
+        if self.differing_scale_indexes:
+            raise VerificationError(
+                f"{self.differing_scale_indexes} of {self.scale_indexes} scale indexes of entropy.bin differ from the "
+                "checkpoint's; streams would not decode, nothing was written"
+            )
+        if self.differing_symbols > SYMBOL_TOLERANCE * self.symbols:
+            raise VerificationError(
+                f"{self.differing_symbols} of {self.symbols} symbols of encoder.onnx differ from torch "
+                f"(allowed share {SYMBOL_TOLERANCE}); nothing was written"
+            )
+        if self.largest_sample_difference > 1 or self.differing_samples > PIXEL_TOLERANCE * self.samples:
+            raise VerificationError(
+                f"{self.differing_samples} of {self.samples} samples of decoder.onnx differ from torch, by up to "
+                f"{self.largest_sample_difference} steps (allowed: 1 step, share {PIXEL_TOLERANCE}); nothing was written"
+            )
+
+    def record(self) -> dict[str, Any]:
+        """As JSON values."""
+        return asdict(self) | {"onnxruntime": ort.__version__, "torch": torch.__version__}
+
+
+def test_pictures(seed: int = 0) -> Iterator[np.ndarray]:
+    """Per size one smooth picture with noise on it, uint8 (H,W,3): gradients, edges and texture."""
+    rng = np.random.default_rng(seed)
+    for height, width in SIZES:
+        y, x = np.mgrid[:height, :width] / 64.0
+        waves = [np.sin(x * a + y * b + c) for a, b, c in rng.uniform(-3, 3, (3, 3))]
+        picture = 128 + 90 * np.stack(waves, axis=-1) + rng.normal(0, 12, (height, width, 3))
+        picture[height // 3 : height // 2, width // 4 : width // 2] = rng.uniform(0, 255, 3)
+        yield picture.clip(0, 255).astype(np.uint8)
+
+
+def _session(model: bytes) -> Callable[..., list[np.ndarray]]:
+    session = ort.InferenceSession(model, providers=["CPUExecutionProvider"])
+    return lambda **inputs: session.run(None, inputs)
+
+
+@torch.no_grad()
+def verify(
+    codec: Codec, encoder: bytes, decoder: bytes, entropy: bytes, progress: Callable[[str], None] = lambda text: None
+) -> Verification:
+    """Run every comparison and return the counts; VerificationError if a limit is broken."""
+    found = Verification()
+    run_encoder, run_decoder = _session(encoder), _session(decoder)
+    model = EntropyModel(entropy)
+    encode, decode = EncoderView(codec).eval(), DecoderView(codec).eval()
+    for picture in test_pictures():
+        for level, preference in zip(LEVELS, PREFERENCES):
+            image, quality = picture[None], np.array([level])
+            beta = np.array([preference], np.float32)
+            z, r = run_encoder(image=image, quality=quality)
+            wanted = encode(torch.from_numpy(image), torch.from_numpy(quality))
+            for got, reference in zip((z, r), wanted):
+                found.symbols += got.size
+                found.differing_symbols += int((got != reference.numpy()).sum())
+            (view,) = run_decoder(z=z, r=r, quality=quality, preference=beta)
+            symbols = (torch.from_numpy(z), torch.from_numpy(r))
+            expected = decode(*symbols, torch.from_numpy(quality), torch.from_numpy(beta)).numpy()
+            difference = np.abs(view.astype(int) - expected)
+            found.pictures += 1
+            found.samples += view.size
+            found.differing_samples += int((difference > 0).sum())
+            found.largest_sample_difference = max(found.largest_sample_difference, int(difference.max()))
+            index = codec.scale_network(symbols[0].float(), torch.from_numpy(quality))[0].numpy()
+            got_index = model.scale_indexes(z[0].astype(np.int16), level)
+            found.scale_indexes += got_index.size
+            found.differing_scale_indexes += int((got_index != index).sum())
+            progress(f"verified {picture.shape[1]}x{picture.shape[0]} at level {level}, preference {preference}")
+    found.check()
+    return found

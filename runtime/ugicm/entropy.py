@@ -1,0 +1,90 @@
+"""Symbols to bytes and back through `ugicm_coder`: z in one piece, r in bands that may run on several threads."""
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
+from typing import NamedTuple, Protocol, TypeVar
+
+import numpy as np
+import ugicm_coder
+
+from .bitstream import MULTIPLE, Bytes, Stream, padded
+from .errors import CorruptStreamError
+
+# r has 1/16 of the height of the picture, so one unit of band height (64 pixel rows) is 4 rows of r.
+LATENT_ROWS_PER_UNIT = 4
+
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
+
+
+class Clock(Protocol):
+    """Told when a named stage of the work begins and ends."""
+
+    def stage(self, name: str) -> AbstractContextManager: ...
+
+
+class NoClock:
+    """A clock that does not measure."""
+
+    def stage(self, name: str) -> AbstractContextManager:
+        """A context manager that does nothing."""
+        return nullcontext()
+
+
+class Symbols(NamedTuple):
+    """What a stream says: z int16 (Z, H/64, W/64), r int16 (M, H/16, W/16) for padded H, W, and the level 0..63."""
+
+    z: np.ndarray
+    r: np.ndarray
+    level: int
+
+
+def encode(
+    model: ugicm_coder.EntropyModel, symbols: Symbols, band_height: int, threads: int, clock: Clock
+) -> tuple[bytes, tuple[bytes, ...]]:
+    """The bytes of z and of each band of r."""
+    z, r, level = symbols
+    with clock.stage("scale_network"):
+        indexes = model.scale_indexes(z, level)
+    with clock.stage("entropy_coding"):
+        z_bytes = model.encode_hyper(z, level)
+        rows = _band_rows(r.shape[1], band_height)
+        bands = _map(lambda band: model.encode_residual(r[:, band], indexes[:, band]), rows, threads)
+    return z_bytes, tuple(bands)
+
+
+def decode(model: ugicm_coder.EntropyModel, stream: Stream, threads: int, clock: Clock) -> Symbols:
+    """The symbols of a parsed stream; raises `CorruptStreamError`."""
+    try:
+        with clock.stage("entropy_coding"):
+            rows, columns = padded(stream.height) // MULTIPLE, padded(stream.width) // MULTIPLE
+            z = model.decode_hyper(stream.z, rows, columns, stream.level)
+        with clock.stage("scale_network"):
+            indexes = model.scale_indexes(z, stream.level)
+        with clock.stage("entropy_coding"):
+            r = np.empty(indexes.shape, np.int16)
+
+            def decode_band(job: tuple[slice, Bytes]) -> None:
+                band, data = job
+                r[:, band] = model.decode_residual(data, indexes[:, band])
+
+            _map(decode_band, list(zip(_band_rows(r.shape[1], stream.band_height), stream.bands, strict=True)), threads)
+    except ugicm_coder.StreamError as error:
+        raise CorruptStreamError(f"the entropy decoder refused the stream ({error}); fetch the file again") from error
+    return Symbols(z, r, stream.level)
+
+
+def _band_rows(latent_height: int, band_height: int) -> list[slice]:
+    step = band_height * LATENT_ROWS_PER_UNIT
+    return [slice(start, min(start + step, latent_height)) for start in range(0, latent_height, step)]
+
+
+def _map(function: Callable[[_Item], _Result], items: Iterable[_Item], threads: int) -> list[_Result]:
+    """`map` on a pool of threads if that can help: the coder releases the GIL, so bands really run side by side."""
+    jobs = list(items)
+    workers = min(threads, len(jobs))
+    if workers <= 1:
+        return [function(item) for item in jobs]
+    with ThreadPoolExecutor(workers) as pool:
+        return list(pool.map(function, jobs))

@@ -1,0 +1,117 @@
+"""`manifest.json` of a bundle: its fields, writing it, and checking every one of them when it is read."""
+
+import json
+from dataclasses import MISSING, asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+FORMAT = "ugicm-bundle"
+VERSION = 1
+NAME = "manifest.json"
+ENCODER = "encoder.onnx"
+DECODER = "decoder.onnx"
+ENTROPY = "entropy.bin"
+REQUIRED_FILES = (ENCODER, DECODER, ENTROPY)
+
+_HEX = set("0123456789abcdef")
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The content of `manifest.json`; fields without a default must be there."""
+
+    name: str  # what people call the model
+    preset: str  # network size: nano, base, large, ...
+    fingerprint: str  # 16 hex digits, see `bundle`
+    mean_network_sha256: str  # 64 hex digits
+    hyper_channels: int  # Z
+    latent_channels: int  # M
+    files: dict[str, dict[str, Any]]  # file name -> {"sha256": hex, "bytes": int}, at least the required files
+    qualities: int = 64  # number of rate levels
+    preference: tuple[float, float] = (0.0, 1.0)  # range of the preference axis the decoder was trained on
+    multiple: int = 64  # the engines take sides that are multiples of this
+    opset: int = 0  # ONNX opset of the engines
+    training: dict[str, Any] = field(default_factory=dict)  # how the model was made, free form
+    verification: dict[str, Any] = field(default_factory=dict)  # what the exporter compared, and how it came out
+    license: str = ""  # licence of the weights
+    created: str = ""  # ISO 8601 date
+    format: str = FORMAT
+    version: int = VERSION
+
+    def to_json(self) -> str:
+        """The text of `manifest.json`."""
+        return json.dumps(asdict(self), indent=2) + "\n"
+
+
+class ManifestError(ValueError):
+    """The text is no manifest this version can use; the message says which field and why."""
+
+
+def parse_manifest(text: bytes) -> Manifest:
+    """Check and read `manifest.json`; unknown fields are ignored, so that later writers may add some."""
+    try:
+        raw = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ManifestError(f"it is not JSON ({error})") from error
+    if not isinstance(raw, dict) or raw.get("format") != FORMAT:
+        raise ManifestError(f'"format" is not "{FORMAT}"')
+    if raw.get("version") != VERSION:
+        raise ManifestError(f"version is {raw.get('version')!r}, this reader knows {VERSION}")
+    known = {one.name: raw[one.name] for one in fields(Manifest) if one.name in raw}
+    for one in fields(Manifest):
+        if one.name not in known and one.default is MISSING and one.default_factory is MISSING:
+            raise ManifestError(f'"{one.name}" is missing')
+    for name, value in known.items():
+        if not _CHECKS[name](value):
+            raise ManifestError(f'"{name}" is {str(value)[:80]!r}, which is not of the right kind')
+    if "preference" in known:
+        known["preference"] = tuple(map(float, known["preference"]))
+    return Manifest(**known)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_hex(value: Any, digits: int) -> bool:
+    return isinstance(value, str) and len(value) == digits and set(value) <= _HEX
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def _is_range(value: Any) -> bool:
+    numbers = isinstance(value, list) and len(value) == 2 and all(isinstance(end, int | float) for end in value)
+    return numbers and value[0] <= value[1]
+
+
+def _are_files(value: Any) -> bool:
+    """Names must be plain, so that no entry can reach outside the bundle."""
+    return isinstance(value, dict) and set(REQUIRED_FILES) <= set(value) and all(map(_is_file, value, value.values()))
+
+
+def _is_file(name: str, entry: Any) -> bool:
+    plain = name == Path(name).name and "\\" not in name and name not in ("", "..", NAME)
+    return plain and isinstance(entry, dict) and _is_hex(entry.get("sha256"), 64) and _is_count(entry.get("bytes"))
+
+
+_CHECKS = {
+    "name": _is_text,
+    "preset": _is_text,
+    "fingerprint": lambda value: _is_hex(value, 16),
+    "mean_network_sha256": lambda value: _is_hex(value, 64),
+    "hyper_channels": _is_count,
+    "latent_channels": _is_count,
+    "files": _are_files,
+    "qualities": lambda value: value == 64,
+    "preference": _is_range,
+    "multiple": lambda value: value == 64,
+    "opset": lambda value: isinstance(value, int),
+    "training": lambda value: isinstance(value, dict),
+    "verification": lambda value: isinstance(value, dict),
+    "license": _is_text,
+    "created": _is_text,
+    "format": _is_text,
+    "version": _is_count,
+}

@@ -1,0 +1,96 @@
+"""The command line as a real process: pipes, signals, and what is left on disk."""
+
+import io
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+COMMAND = [sys.executable, "-m", "ugicm"]
+
+
+@pytest.fixture
+def environment(bundle_path):
+    return {**os.environ, "UGICM_BUNDLE": str(bundle_path)}
+
+
+def run(environment, *words, data=b""):
+    arguments = [*COMMAND, *map(str, words), "--threads", "1"]
+    return subprocess.run(arguments, input=data, capture_output=True, env=environment, check=False)
+
+
+def test_pipes(environment, codec, picture, picture_file, stream):
+    encoded = run(environment, "encode", "-", "-", data=picture_file.read_bytes())
+    assert (encoded.returncode, encoded.stdout, encoded.stderr) == (0, stream, b"")
+    decoded = run(environment, "decode", "-", "-", data=encoded.stdout)
+    assert (decoded.returncode, decoded.stderr) == (0, b"")
+    image = Image.open(io.BytesIO(decoded.stdout))
+    assert image.format == "PNG"
+    np.testing.assert_array_equal(np.asarray(image), codec.decode(stream))
+
+
+def test_errors_are_one_line_without_traceback(environment, tmp_path):
+    done = run(environment, "decode", "-", tmp_path / "x.png", data=b"\x8bUGI")
+    assert done.returncode == 1
+    assert done.stderr.count(b"\n") == 1
+    assert b"Traceback" not in done.stderr
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX pipes")
+def test_a_closed_pipe_is_an_error_not_a_traceback(environment, tmp_path, stream):
+    (tmp_path / "x.ugic").write_bytes(stream)
+    reader, writer = os.pipe()
+    os.close(reader)
+    words = [*COMMAND, "decode", str(tmp_path / "x.ugic"), "-", "--threads", "1"]
+    done = subprocess.run(words, stdout=writer, stderr=subprocess.PIPE, env=environment, check=False)
+    os.close(writer)
+    assert done.returncode == 1
+    assert done.stderr.count(b"\n") == 1
+    assert b"Broken pipe" in done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_signals_leave_no_partial_file(environment, tmp_path, number):
+    # The process is stopped inside the write, after the temporary file exists.
+    script = (
+        "import os, sys, time\n"
+        "from ugicm import files, cli\n"
+        "def slow(descriptor):\n"
+        "    print('writing', flush=True)\n"
+        "    time.sleep(30)\n"
+        "files.os.fsync = slow\n"
+        "sys.exit(cli.main(sys.argv[1:]))\n"
+    )
+    folder = tmp_path / "out"
+    folder.mkdir()
+    Image.new("RGB", (9, 9)).save(tmp_path / "x.png")
+    words = [sys.executable, "-c", script, "encode", str(tmp_path / "x.png"), str(folder / "x.ugic"), "--threads", "1"]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
+    assert process.stdout.readline() == b"writing\n"
+    assert len(os.listdir(folder)) == 1
+    start = time.monotonic()
+    process.send_signal(number)
+    _, error = process.communicate(timeout=20)
+    assert time.monotonic() - start < 10
+    assert process.returncode == 128 + number
+    assert b"Traceback" not in error
+    assert os.listdir(folder) == []
+
+
+def test_missing_engine_runtime_is_explained(environment, tmp_path, picture_file):
+    hidden = tmp_path / "hidden"
+    hidden.mkdir()
+    (hidden / "onnxruntime.py").write_text("raise ImportError('not here')")
+    path = os.pathsep.join([str(hidden), *filter(None, [environment.get("PYTHONPATH")])])
+    done = run({**environment, "PYTHONPATH": path}, "encode", picture_file, tmp_path / "x.ugic")
+    assert done.returncode == 1
+    assert b"pip install 'ugicm[cpu]'" in done.stderr
+    assert done.stderr.count(b"\n") == 1
+    assert not (tmp_path / "x.ugic").exists()

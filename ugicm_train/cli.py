@@ -1,0 +1,117 @@
+"""`ugicm-train`: describe a preset, train a stage, evaluate a checkpoint."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import logging
+import sys
+from pathlib import Path
+
+from ugicm_train.config import PRESETS, NetworkConfig, TrainConfig, network_preset
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line; defaults of training options come from TrainConfig."""
+    top = argparse.ArgumentParser(prog="ugicm-train", description="Train UG-ICM codecs without labels.")
+    commands = top.add_subparsers(dest="command", required=True)
+
+    describe = commands.add_parser("describe", help="print parameters and kMAC/pixel of a preset")
+    describe.add_argument("--preset", choices=list(PRESETS), default="nano")
+
+    fit = commands.add_parser("fit", help="train one stage", formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    fit.add_argument("--data", required=True, help="folder with images, searched recursively")
+    fit.add_argument("--out", required=True, type=Path, help="checkpoint folder to write")
+    fit.add_argument("--preset", choices=list(PRESETS), default="nano", help="network of a fresh run")
+    fit.add_argument("--init", type=Path, help="checkpoint whose weights and network to start from")
+    fit.add_argument("--resume", action="store_true", help="go on from the state in --out")
+    fit.add_argument("--teacher", type=Path, help="safetensors file of timm mobilenetv2_100 (stage semantic)")
+    fit.add_argument("--validation", help="folder whose first 8 images are validated")
+    fit.add_argument("--validate-every", type=int, default=1000, help="steps between validations")
+    fit.add_argument("--threads", type=int, help="CPU threads (all if absent)")
+    fit.add_argument("--device", default="cpu", help="cpu, cuda or another accelerator of Lightning Fabric")
+    fit.add_argument("--processes", type=int, default=1, help="data-parallel processes, one per device")
+    options = fit.add_argument_group("training", "saved with the checkpoint; see ugicm_train/config.py")
+    for field in dataclasses.fields(TrainConfig):
+        default = field.default
+        options.add_argument(f"--{field.name.replace('_', '-')}", type=type(default), default=default, help=" ")
+
+    evaluate = commands.add_parser("evaluate", help="estimated bpp and PSNR of a checkpoint on a folder")
+    evaluate.add_argument("checkpoint", type=Path)
+    evaluate.add_argument("--data", required=True, help="folder with images")
+    evaluate.add_argument("--levels", type=int, nargs="+", default=[0, 8, 16, 24, 32, 40, 48, 56, 63])
+    evaluate.add_argument("--preferences", type=float, nargs="+", default=[0.0])
+    evaluate.add_argument("--images", type=int, help="only the first so many images")
+    return top
+
+
+def run_describe(args: argparse.Namespace) -> int:
+    """Print the counts of a preset."""
+    from ugicm_train.describe import describe
+
+    found = describe(network_preset(args.preset))
+    print(f"preset {args.preset}")
+    print(f"  parameters     {found.parameters:,}")
+    print(f"  encoder        {found.encoder_parameters:,} parameters, {found.encoder_kmac:.1f} kMAC/pixel")
+    print(f"  decoder        {found.decoder_parameters:,} parameters, {found.decoder_kmac:.1f} kMAC/pixel")
+    print(f"  scale network  {found.scale_network_kmac:.2f} kMAC/pixel (integer, on both sides)")
+    return 0
+
+
+def run_fit(args: argparse.Namespace) -> int:
+    """Train one stage to its end."""
+    import torch
+
+    from ugicm_train.checkpoint import load_codec
+    from ugicm_train.data import CropSource
+    from ugicm_train.loop import Trainer, fit, make_fabric
+    from ugicm_train.teacher import MobileNetTeacher
+
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    config = TrainConfig(**{f.name: getattr(args, f.name) for f in dataclasses.fields(TrainConfig)})
+    fabric = make_fabric(config, args.device, args.processes)
+    fabric.launch()
+    network: NetworkConfig = network_preset(args.preset)
+    start, history = None, []
+    if args.init:
+        codec, history = load_codec(args.init)
+        network, start = codec.config, codec.state_dict()
+    teacher = MobileNetTeacher(args.teacher) if args.teacher else None
+    source = CropSource(args.data, smallest=max(config.crop, config.late_crop))
+    trainer = Trainer(config, network, source, args.out, start=start, history=history, teacher=teacher, fabric=fabric)
+    if args.resume:
+        trainer.resume()
+    fit(trainer, validation=args.validation, validate_every=args.validate_every)
+    fabric.barrier()
+    return 0
+
+
+def run_evaluate(args: argparse.Namespace) -> int:
+    """Print a table of rate and PSNR."""
+    from ugicm_train.checkpoint import load_codec
+    from ugicm_train.data import find_images, read_image
+    from ugicm_train.evaluate import evaluate
+
+    codec, _ = load_codec(args.checkpoint)
+    images = [read_image(path) for path in find_images(args.data)[: args.images]]
+    print("level preference     bpp   PSNR")
+    for point in evaluate(codec, images, args.levels, args.preferences):
+        print(f"{point.level:5d} {point.preference:10.2f} {point.bpp:7.4f} {point.psnr:6.3f}")
+    return 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Entry point; returns the exit code. Errors that a user can mend are one sentence on stderr."""
+    args = parser().parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+    commands = {"describe": run_describe, "fit": run_fit, "evaluate": run_evaluate}
+    try:
+        return commands[args.command](args)
+    except (OSError, ValueError, RuntimeError) as error:
+        print(f"ugicm-train: {error}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

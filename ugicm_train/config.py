@@ -1,0 +1,158 @@
+"""Configuration of the network and of a training run: frozen dataclasses, presets that hold only differences."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import Any
+
+QUALITY_LEVELS = 64
+LAMBDA_MIN, LAMBDA_MAX = 0.0004, 0.16
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """Widths and depths of the codec; channel counts are multiples of 16 so that engines can block them."""
+
+    channels8: int = 160
+    """Feature channels at 1/8 resolution."""
+    channels16: int = 192
+    """Feature channels at 1/16 resolution."""
+    latent: int = 192
+    """M, channels of the latent y; a multiple of 4, one group per context step."""
+    hyper: int = 96
+    """Z, channels of the hyper latent z."""
+    analysis8: int = 2
+    """Residual blocks of the analysis at 1/8 resolution."""
+    analysis16: int = 2
+    """Residual blocks of the analysis at 1/16 resolution."""
+    synthesis16: int = 2
+    """Residual blocks of the synthesis at 1/16 resolution."""
+    synthesis8: int = 4
+    """Preference-conditioned residual blocks of the synthesis at 1/8 resolution."""
+    context: int = 128
+    """Width of the mean network at 1/16 resolution."""
+    context_blocks: int = 2
+    """Residual blocks of each of the three context steps."""
+    scale_hidden: int = 192
+    """K1, channels of the integer scale network at 1/64 resolution."""
+    scale_fine: int = 64
+    """K2, channels of the integer scale network at 1/16 resolution."""
+    condition: int = 64
+    """Width of the conditioning vector made of quality and preference."""
+    quality_knots: int = 11
+    """Trained points on the quality axis; the 64 levels are interpolated between them."""
+
+    def __post_init__(self) -> None:
+        if self.latent % 4:
+            raise ValueError(f"latent must be a multiple of 4 (one group per context step), got {self.latent}")
+        if self.latent > self.channels16 or self.channels8 > 192:
+            raise ValueError(
+                f"the KLT start needs latent <= channels16 and channels8 <= 192, got latent {self.latent}, "
+                f"channels16 {self.channels16}, channels8 {self.channels8}"
+            )
+
+
+PRESETS: dict[str, dict[str, int]] = {
+    "nano": {},
+    "base": {
+        "channels8": 192, "channels16": 320, "latent": 256, "hyper": 128, "analysis8": 12, "analysis16": 4,
+        "synthesis16": 8, "synthesis8": 18, "context": 256, "scale_hidden": 256,
+    },
+    "large": {
+        "channels8": 192, "channels16": 512, "latent": 320, "hyper": 160, "analysis8": 48, "analysis16": 12,
+        "synthesis16": 16, "synthesis8": 64, "context": 384, "context_blocks": 4, "scale_hidden": 320,
+    },
+}  # fmt: skip
+
+
+def network_preset(name: str) -> NetworkConfig:
+    """Return the network of preset `name`; ValueError names the known presets."""
+    if name not in PRESETS:
+        raise ValueError(f"unknown preset {name!r}; known presets: {', '.join(PRESETS)}")
+    return NetworkConfig(**PRESETS[name])
+
+
+def rate_lambda(level: Any) -> Any:
+    """Weight of the distortion 255^2 * MSE against bits per pixel at quality `level` (0..63, number or tensor)."""
+    return LAMBDA_MIN * (LAMBDA_MAX / LAMBDA_MIN) ** (level / (QUALITY_LEVELS - 1))
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One stage of training; everything that changes the loss curve is here and is saved with the checkpoint."""
+
+    stage: str = "rate_distortion"
+    """rate_distortion (MSE at every preference) or semantic (human and machine objectives mixed by preference)."""
+    steps: int = 20000
+    """Optimiser steps of this stage."""
+    batch: int = 16
+    """Crops per step over all processes."""
+    crop: int = 128
+    """Side of the square training crops in pixels, a multiple of 64."""
+    late_batch: int = 8
+    """Crops per step over all processes in the last part of the stage."""
+    late_crop: int = 256
+    """Side of the crops in the last part of the stage: they show the hyper latent more than 2x2 positions."""
+    late_from: float = 0.5
+    """Fraction of the steps after which `late_batch` and `late_crop` are used; 1 keeps the first to the end."""
+    learning_rate: float = 4e-4
+    """Peak learning rate."""
+    warmup: int = 200
+    """Steps of linear warm-up."""
+    decay_from: float = 0.5
+    """Fraction of the steps after which the learning rate falls along a cosine."""
+    final_rate: float = 0.01
+    """Learning rate at the last step, as a fraction of the peak."""
+    gradient_clip: float = 1.0
+    """Largest gradient norm."""
+    ema: float = 0.998
+    """Decay per step of the averaged weights that are validated and exported."""
+    optimizer: str = "adam"
+    """adam, or muon (orthogonalised momentum for the 1x1 convolutions, Adam for the rest)."""
+    precision: str = "bf16"
+    """bf16 (autocast) or fp32."""
+    machine_mse: float = 0.5
+    """Semantic stage: weight of the pixel error inside the machine objective, relative to the human one."""
+    machine_teacher: float = 1.0
+    """Semantic stage: weight of the teacher distance inside the machine objective."""
+    seed: int = 0
+    """Seed of the crops, the quality and preference draws and the rounding noise."""
+
+    def __post_init__(self) -> None:
+        if self.stage not in ("rate_distortion", "semantic"):
+            raise ValueError(f"unknown stage {self.stage!r}; known stages: rate_distortion, semantic")
+        if self.optimizer not in ("adam", "muon"):
+            raise ValueError(f"unknown optimizer {self.optimizer!r}; known: adam, muon")
+        if self.precision not in ("bf16", "fp32"):
+            raise ValueError(f"unknown precision {self.precision!r}; known: bf16, fp32")
+        for name in ("crop", "late_crop"):
+            if getattr(self, name) <= 0 or getattr(self, name) % 64:
+                raise ValueError(f"{name} must be a positive multiple of 64, got {getattr(self, name)}")
+        for name in ("steps", "batch", "late_batch"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+
+    def learning_rate_at(self, step: int) -> float:
+        """Learning rate of step `step` (0-based): linear warm-up, plateau, cosine decay."""
+        rate = self.learning_rate * min(1.0, (step + 1) / max(1, self.warmup))
+        progress = (step / self.steps - self.decay_from) / max(1e-9, 1 - self.decay_from)
+        if progress > 0:
+            rate *= self.final_rate + (1 - self.final_rate) * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+        return rate
+
+    def shape_at(self, step: int) -> tuple[int, int]:
+        """(crops, side) of step `step`."""
+        if step < self.late_from * self.steps:
+            return self.batch, self.crop
+        return self.late_batch, self.late_crop
+
+
+def from_dict(kind: type, values: dict[str, Any]) -> Any:
+    """Rebuild config dataclass `kind` from JSON `values`; ValueError names unknown fields."""
+    known = {field.name for field in dataclasses.fields(kind)}
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise ValueError(f"unknown {kind.__name__} fields {unknown}; this file was written by another version")
+    return kind(**values)

@@ -1,0 +1,90 @@
+"""A folder of any images as a data set: crops drawn as a pure function of (seed, step), so that a resumed run sees the same."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+
+log = logging.getLogger(__name__)
+
+SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".bmp", ".ppm", ".tif", ".tiff"))
+
+
+def find_images(folder: str | Path) -> list[Path]:
+    """Image files below `folder`, recursively, sorted; FileNotFoundError if there is none."""
+    root = Path(folder)
+    if not root.is_dir():
+        raise FileNotFoundError(f"data folder {root} does not exist; give a folder with images (searched recursively)")
+    found = sorted(p for p in root.rglob("*") if p.suffix.lower() in SUFFIXES)
+    if not found:
+        raise FileNotFoundError(f"no image found below {root}; looked for {', '.join(sorted(SUFFIXES))}")
+    return found
+
+
+def read_image(path: Path, longest_short_side: int | None = None) -> np.ndarray:
+    """(H,W,3) uint8 pixels of a file, shrunk (Lanczos) where its short side exceeds `longest_short_side`."""
+    with Image.open(path) as image:
+        rgb = image.convert("RGB")
+    if longest_short_side and min(rgb.size) > longest_short_side:
+        factor = longest_short_side / min(rgb.size)
+        size = (round(rgb.width * factor), round(rgb.height * factor))
+        rgb = rgb.resize(size, Image.Resampling.LANCZOS)
+    return np.asarray(rgb)
+
+
+class CropSource:
+    """Random crops of the images of a folder; decoded images are kept in memory up to `cache_bytes`."""
+
+    def __init__(
+        self, folder: str | Path, longest_short_side: int | None = 768, cache_bytes: int = 4 << 30, smallest: int = 256
+    ) -> None:
+        self.paths = find_images(folder)
+        self.longest_short_side = longest_short_side
+        self.smallest = smallest
+        self.cache_bytes = cache_bytes
+        self.cache: dict[int, np.ndarray | None] = {}
+        self.cached = 0
+        self.unusable = 0
+
+    def image(self, index: int) -> np.ndarray | None:
+        """Pixels of image `index`, or None where the file is corrupt or smaller than a crop (warned and counted once)."""
+        if index in self.cache:
+            return self.cache[index]
+        path = self.paths[index]
+        pixels: np.ndarray | None = None
+        try:
+            pixels = read_image(path, self.longest_short_side)
+        except (OSError, UnidentifiedImageError, ValueError) as error:
+            log.warning("skipping %s: %s", path, error)
+        if pixels is not None and min(pixels.shape[:2]) < self.smallest:
+            log.debug("skipping %s: %dx%d is smaller than a crop", path, pixels.shape[1], pixels.shape[0])
+            pixels = None
+        if pixels is None:
+            self.unusable += 1
+            self.cache[index] = None
+            if self.unusable == len(self.paths):
+                raise ValueError(
+                    f"none of the {len(self.paths)} images can be used: all corrupt or below {self.smallest} pixels"
+                )
+        elif self.cached + pixels.nbytes <= self.cache_bytes:
+            self.cache[index] = pixels
+            self.cached += pixels.nbytes
+        return pixels
+
+    def crops(self, rng: np.random.Generator, count: int, side: int) -> Tensor:
+        """`count` crops (count,3,side,side) float in [0,1], each from a random image, half of them mirrored."""
+        out = np.empty((count, side, side, 3), np.uint8)
+        for slot in range(count):
+            pixels = None
+            while pixels is None:
+                pixels = self.image(int(rng.integers(len(self.paths))))
+            top = rng.integers(pixels.shape[0] - side + 1)
+            left = rng.integers(pixels.shape[1] - side + 1)
+            crop = pixels[top : top + side, left : left + side]
+            out[slot] = crop[:, ::-1] if rng.random() < 0.5 else crop
+        return torch.from_numpy(out).permute(0, 3, 1, 2).float().div_(255)
