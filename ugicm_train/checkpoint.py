@@ -59,7 +59,10 @@ def read_config(folder: str | Path) -> tuple[NetworkConfig, list[dict[str, Any]]
         raise CheckpointError(f"{path} is not a UG-ICM checkpoint: format is not {FORMAT!r}")
     if values.get("version") != VERSION:
         raise CheckpointError(f"{path} has version {values.get('version')!r}; this code reads {VERSION}")
-    return from_dict(NetworkConfig, values["network"]), values["history"]
+    try:
+        return from_dict(NetworkConfig, values["network"]), values["history"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path} is damaged: {type(error).__name__} {error}") from None
 
 
 def load_codec(folder: str | Path) -> tuple[Codec, list[dict[str, Any]]]:
@@ -102,4 +105,6 @@ def load_state(folder: Path) -> tuple[TrainConfig, int, dict[str, Tensor]]:
         raise CheckpointError(f"nothing to resume in {folder}: {STATE} is missing") from None
     except SafetensorError as error:
         raise CheckpointError(f"{path} is damaged: {error}") from None
+    if not metadata or not {"train", "step"} <= metadata.keys():
+        raise CheckpointError(f"{path} is not the state of a training run: its metadata lacks the step and the settings")
     return from_dict(TrainConfig, json.loads(metadata["train"])), int(metadata["step"]), tensors

@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import logging
+import math
 import sys
 from pathlib import Path
+from typing import Any
 
-from ugicm_train.config import PRESETS, NetworkConfig, TrainConfig, network_preset
+from ugicm_train.config import PRESETS, QUALITY_LEVELS, NetworkConfig, TrainConfig, network_preset
 
 
 def parser() -> argparse.ArgumentParser:
@@ -27,10 +29,10 @@ def parser() -> argparse.ArgumentParser:
     fit.add_argument("--resume", action="store_true", help="go on from the state in --out")
     fit.add_argument("--teacher", type=Path, help="safetensors file of timm mobilenetv2_100 (stage semantic)")
     fit.add_argument("--validation", help="folder whose first 8 images are validated")
-    fit.add_argument("--validate-every", type=int, default=1000, help="steps between validations")
-    fit.add_argument("--threads", type=int, help="CPU threads (all if absent)")
+    fit.add_argument("--validate-every", type=_count, default=1000, help="steps between validations")
+    fit.add_argument("--threads", type=_count, help="CPU threads (all if absent)")
     fit.add_argument("--device", default="cpu", help="cpu, cuda or another accelerator of Lightning Fabric")
-    fit.add_argument("--processes", type=int, default=1, help="data-parallel processes, one per device")
+    fit.add_argument("--processes", type=_count, default=1, help="data-parallel processes, one per device")
     options = fit.add_argument_group("training", "saved with the checkpoint; see ugicm_train/config.py")
     for field in dataclasses.fields(TrainConfig):
         default = field.default
@@ -39,10 +41,34 @@ def parser() -> argparse.ArgumentParser:
     evaluate = commands.add_parser("evaluate", help="estimated bpp and PSNR of a checkpoint on a folder")
     evaluate.add_argument("checkpoint", type=Path)
     evaluate.add_argument("--data", required=True, help="folder with images")
-    evaluate.add_argument("--levels", type=int, nargs="+", default=[0, 8, 16, 24, 32, 40, 48, 56, 63])
-    evaluate.add_argument("--preferences", type=float, nargs="+", default=[0.0])
-    evaluate.add_argument("--images", type=int, help="only the first so many images")
+    evaluate.add_argument("--levels", type=_level, nargs="+", default=[0, 8, 16, 24, 32, 40, 48, 56, 63])
+    evaluate.add_argument("--preferences", type=_preference, nargs="+", default=[0.0])
+    evaluate.add_argument("--images", type=_count, help="only the first so many images")
     return top
+
+
+def _count(text: str) -> int:
+    return int(_within(text, 1, math.inf, whole=True))
+
+
+def _level(text: str) -> int:
+    return int(_within(text, 0, QUALITY_LEVELS - 1, whole=True))
+
+
+def _preference(text: str) -> float:
+    return _within(text, 0, 1)
+
+
+def _within(text: str, low: float, high: float, whole: bool = False) -> float:
+    """The number that `text` is, or the usage error that argparse prints."""
+    try:
+        value = int(text) if whole else float(text)
+    except ValueError:
+        value = math.nan
+    if not low <= value <= high:
+        kind = "whole number" if whole else "number"
+        raise argparse.ArgumentTypeError(f"{text!r} is not a {kind} in {low}..{high}")
+    return value
 
 
 def run_describe(args: argparse.Namespace) -> int:
@@ -73,7 +99,8 @@ def run_fit(args: argparse.Namespace) -> int:
     fabric = make_fabric(config, args.device, args.processes)
     fabric.launch()
     network: NetworkConfig = network_preset(args.preset)
-    start, history = None, []
+    start: dict[str, torch.Tensor] | None = None
+    history: list[dict[str, Any]] = []
     if args.init:
         codec, history = load_codec(args.init)
         network, start = codec.config, codec.state_dict()

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import logging
+import struct
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
 log = logging.getLogger(__name__)
 
 SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".bmp", ".ppm", ".tif", ".tiff"))
+UNREADABLE = (OSError, ValueError, SyntaxError, EOFError, struct.error, Image.DecompressionBombError)
+"""What Pillow raises for damaged files; SyntaxError stands for a broken PNG chunk."""
 
 
 def find_images(folder: str | Path) -> list[Path]:
@@ -59,7 +62,7 @@ class CropSource:
         pixels: np.ndarray | None = None
         try:
             pixels = read_image(path, self.longest_short_side)
-        except (OSError, UnidentifiedImageError, ValueError) as error:
+        except UNREADABLE as error:
             log.warning("skipping %s: %s", path, error)
         if pixels is not None and min(pixels.shape[:2]) < self.smallest:
             log.debug("skipping %s: %dx%d is smaller than a crop", path, pixels.shape[1], pixels.shape[0])

@@ -43,6 +43,12 @@ def make_fabric(config: TrainConfig, device: str = "cpu", processes: int = 1) ->
     return Fabric(accelerator=device, devices=processes, strategy=strategy, precision=precision)  # type: ignore[arg-type]
 
 
+def _differing(saved: Any, wanted: Any) -> str:
+    """Names of the fields in which two config dataclasses differ."""
+    names = (field.name for field in dataclasses.fields(saved))
+    return ", ".join(name for name in names if getattr(saved, name) != getattr(wanted, name))
+
+
 def draw_batch(
     config: TrainConfig, source: CropSource, step: int, rank: int = 0, processes: int = 1
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -92,7 +98,7 @@ class Trainer:
             start_from_klt(codec, source.crops(rng, KLT_PATCHES, KLT_SIDE))
         else:
             codec.load_state_dict(start)
-        self.codec = codec.to(self.device, memory_format=torch.channels_last).train()
+        self.codec: Codec = codec.to(self.device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
         self.average = {name: value.detach().clone() for name, value in self.codec.state_dict().items()}
         self.optimizers = make_optimizers(self.codec, config.optimizer, config.learning_rate)
         self.parallel, *self.prepared = self.fabric.setup(self.codec, *self.optimizers)
@@ -101,11 +107,11 @@ class Trainer:
     def resume(self) -> None:
         """Go on from the state in the output folder; TrainingError if it belongs to another config."""
         saved, step, tensors = checkpoint.load_state(self.out)
+        network, _ = checkpoint.read_config(self.out)
+        if network != self.network:
+            raise TrainingError(f"{self.out} holds another network: {_differing(network, self.network)} differ")
         if saved != self.config:
-            differing = [
-                f.name for f in dataclasses.fields(saved) if getattr(saved, f.name) != getattr(self.config, f.name)
-            ]
-            raise TrainingError(f"{self.out} was trained with other settings: {', '.join(differing)} differ")
+            raise TrainingError(f"{self.out} was trained with other settings: {_differing(saved, self.config)} differ")
         self.codec.load_state_dict({k[6:]: v for k, v in tensors.items() if k.startswith("model.")})
         for name in self.average:
             self.average[name] = tensors["average." + name].to(self.device)
@@ -155,7 +161,7 @@ class Trainer:
 
     def averaged_codec(self) -> Codec:
         """A copy of the network with the averaged weights, in evaluation mode."""
-        codec = Codec(self.network).to(self.device, memory_format=torch.channels_last)
+        codec: Codec = Codec(self.network).to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         codec.load_state_dict(self.average)
         return codec.eval()
 
@@ -177,21 +183,22 @@ def fit(
         total=config.steps, initial=trainer.step, unit="step", dynamic_ncols=True, disable=None if first else True
     )
     sums: dict[str, float] = {}
-    since, images, saved = time.monotonic(), 0, time.monotonic()
+    since, images, summed, saved = time.monotonic(), 0, 0, time.monotonic()
     while trainer.step < config.steps:
         loss = trainer.train_step()
         bar.update()
         images += config.shape_at(trainer.step - 1)[0]
         for name, term in loss.terms.items():
-            sums[name] = sums.get(name, 0.0) + term.item() / 100
+            sums[name] = sums.get(name, 0.0) + term.item()
+        summed += 1
         if trainer.step % 100 == 0 and first:
             rate = images / (time.monotonic() - since)
-            text = " ".join(f"{name} {value:.4f}" for name, value in sums.items())
+            text = " ".join(f"{name} {value / summed:.4f}" for name, value in sums.items())
             report(
                 f"step {trainer.step}/{config.steps} {text} lr {config.learning_rate_at(trainer.step - 1):.1e} {rate:.1f} images/s"
             )
             bar.set_postfix_str(f"{rate:.1f} images/s")
-            sums, since, images = {}, time.monotonic(), 0
+            sums, summed, since, images = {}, 0, time.monotonic(), 0
         if pictures and (trainer.step % validate_every == 0 or trainer.step == config.steps):
             points = evaluate(trainer.averaged_codec(), pictures, VALIDATION_LEVELS)
             report("validation " + ", ".join(f"q{p.level} {p.bpp:.4f} bpp {p.psnr:.3f} dB" for p in points))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -35,6 +35,7 @@ class MobileNetTeacher(nn.Module):
         super().__init__()
         torchvision_schema.declare()
         import timm
+        from safetensors import SafetensorError
         from safetensors.torch import load_file
 
         path = Path(weights)
@@ -42,8 +43,12 @@ class MobileNetTeacher(nn.Module):
             raise FileNotFoundError(
                 f"teacher weights {path} do not exist; give a safetensors file of timm mobilenetv2_100"
             )
-        self.net = timm.create_model("mobilenetv2_100", pretrained=False, pad_type="same", num_classes=1000)
-        missing, unexpected = self.net.load_state_dict(load_file(path), strict=False)
+        self.net: Any = timm.create_model("mobilenetv2_100", pretrained=False, pad_type="same", num_classes=1000)
+        try:
+            weights_of_file = load_file(path)
+        except SafetensorError as error:
+            raise ValueError(f"{path} is damaged or not a safetensors file: {error}") from None
+        missing, unexpected = self.net.load_state_dict(weights_of_file, strict=False)
         wrong = [name for name in missing if not name.endswith("num_batches_tracked")] + list(unexpected)
         if wrong:
             raise ValueError(f"{path} is not a timm mobilenetv2_100 file: unmatched tensors {wrong[:4]}")
@@ -70,7 +75,7 @@ class MobileNetTeacher(nn.Module):
         with torch.no_grad():
             wanted = self.features(x)
         total = torch.zeros(len(x), device=x.device)
-        for a, b in zip(self.features(view), wanted, strict=True):
-            a, b = a.float(), b.float()
+        for found, original in zip(self.features(view), wanted, strict=True):
+            a, b = found.float(), original.float()
             total = total + (a - b).square().sum((1, 2, 3)) / b.square().sum((1, 2, 3)).clamp_min(1e-6)
         return total / len(wanted)

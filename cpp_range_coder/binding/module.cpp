@@ -44,7 +44,7 @@ std::string text(const Shape& shape) {
 // Checks dtype and shape; -1 in `expected` accepts any size. Never converts: a wrong dtype is a caller's mistake.
 template <typename T>
 py::array checked(const py::array& array, const char* name, const Shape& expected) {
-    if (!array.dtype().is(py::dtype::of<T>())) {
+    if (!py::isinstance<py::array_t<T>>(array)) {
         throw py::type_error(std::string(name) + " has dtype " + std::string(py::str(array.dtype())) + "; expected " +
                              std::string(py::str(py::dtype::of<T>())));
     }
@@ -149,8 +149,13 @@ py::array_t<std::uint8_t> scale_indexes(const EntropyModel& model, const py::arr
     check_map(height, width);
     py::array_t<std::uint8_t> out(Shape{latent_channels(model), 4 * height, 4 * width});
     std::uint8_t* target = out.mutable_data();
-    py::gil_scoped_release release;
-    model.scale_indexes(planes.data, static_cast<std::size_t>(height), static_cast<std::size_t>(width), level, target);
+    Status status;
+    {
+        py::gil_scoped_release release;
+        status = model.scale_indexes(planes.data, static_cast<std::size_t>(height), static_cast<std::size_t>(width), level,
+                                     target);
+    }
+    check_stream(status);
     return out;
 }
 
@@ -256,7 +261,8 @@ PYBIND11_MODULE(_core, module) {
     module.def("crc32c", &crc32c, py::arg("data"), py::arg("crc") = 0,
                "CRC-32C of a buffer of bytes; `crc` continues the checksum of the bytes before it.");
     py::class_<EntropyModel>(module, "EntropyModel",
-                             "A parsed entropy.bin. Immutable: threads may share it, and every call releases the GIL.\n\n"
+                             "A parsed entropy.bin. Immutable: threads may share it, and every call releases the GIL.\n"
+                             "No other thread may write to the arrays of a call before it returns.\n\n"
                              "Wrong dtypes raise TypeError, wrong shapes and ranges ValueError.")
         .def(py::init(&open_model), py::arg("data"), "Parse the bytes of entropy.bin. Raises ModelError.")
         .def_property_readonly("hyper_channels", &hyper_channels, "Z, channels of the hyper latent.")

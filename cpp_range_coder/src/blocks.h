@@ -18,12 +18,12 @@ struct Block {
     std::uint32_t count;          // 1..kBlock
 };
 
-// Largest scale index of a block, which is also the context of its flag. May return any value in [contexts, true maximum] once
-// the maximum is known to be at least `contexts` and below kScales: such a block has no flag.
+// Largest scale index of a block, which is also the context of its flag. A block without a flag, whose maximum is in
+// [contexts, kScales), may yield any value of that range.
 inline std::uint8_t largest_index(const std::uint8_t* indexes, std::size_t count, std::size_t contexts) {
     if (count == kBlock && contexts <= kScales) {
-        // Eight indexes per word. Adding 128 - contexts sets the top bit of each byte that is at least `contexts`; no byte overflows
-        // because both top bits are known to be clear.
+        // Eight indexes per word. Adding 128 - contexts sets the top bit of each byte that is at least `contexts`; no byte
+        // overflows, because both top bits are known to be clear.
         constexpr std::uint64_t ones = 0x0101010101010101u;
         std::uint64_t low = 0;
         std::uint64_t high = 0;

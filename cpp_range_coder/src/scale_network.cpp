@@ -65,6 +65,34 @@ Map load_hyper(const std::int16_t* z, std::size_t channels, std::size_t height, 
     return map;
 }
 
+// Collects the indexes of kTile consecutive pixels and copies them out as runs, one per channel: single bytes written a plane
+// apart would fall into the same few cache sets.
+class IndexWriter {
+public:
+    IndexWriter(std::uint8_t* out, std::size_t channels, std::size_t plane)
+        : out_(out), channels_(channels), plane_(plane), tile_(channels * kTile) {}
+
+    // Pixels must come in order, 0..plane - 1.
+    void add(std::size_t pixel, const std::int32_t* sums, const std::uint8_t* shift) {
+        const std::size_t column = pixel % kTile;
+        for (std::size_t c = 0; c < channels_; ++c) {
+            const std::int32_t value = sums[c] >> shift[c];
+            tile_[c * kTile + column] = static_cast<std::uint8_t>(std::min(std::max(value, 0), kMaxIndex));
+        }
+        if (column + 1 < kTile && pixel + 1 < plane_) return;
+        for (std::size_t c = 0; c < channels_; ++c) {
+            std::copy_n(tile_.data() + c * kTile, column + 1, out_ + c * plane_ + pixel - column);
+        }
+    }
+
+private:
+    static constexpr std::size_t kTile = 64;
+    std::uint8_t* out_;
+    std::size_t channels_;
+    std::size_t plane_;
+    std::vector<std::uint8_t> tile_;
+};
+
 }  // namespace
 
 void ScaleNetwork::run(const std::int16_t* z, std::size_t height, std::size_t width, std::size_t quality,
@@ -89,12 +117,9 @@ void ScaleNetwork::run(const std::int16_t* z, std::size_t height, std::size_t wi
     depthwise(narrow_mix_, narrow, final_map);
     std::vector<std::int32_t> bias = head_.bias;
     for (std::size_t c = 0; c < size_.latent; ++c) bias[c] += quality_bias_[quality * size_.latent + c];
-    const std::size_t plane = final_map.pixels();
+    IndexWriter writer(out, size_.latent, final_map.pixels());
     pointwise(head_, bias.data(), final_map, [&](std::size_t pixel, const std::int32_t* sums) {
-        for (std::size_t c = 0; c < size_.latent; ++c) {
-            const std::int32_t value = sums[c] >> head_.shift[c];
-            out[c * plane + pixel] = static_cast<std::uint8_t>(std::min(std::max(value, 0), kMaxIndex));
-        }
+        writer.add(pixel, sums, head_.shift.data());
     });
 }
 

@@ -58,7 +58,8 @@ class EntropyModelSpec:
     z_index: npt.NDArray[np.uint8]
     """uint8 (Q, Z), 0..63: the scale index of each hyper channel at each quality."""
     layers: tuple[IntegerLayer, IntegerLayer, IntegerLayer, IntegerLayer, IntegerLayer]
-    """1x1 Z -> K1, depthwise K1, 1x1 K1 -> 16 K2 (row c * 16 + i * 4 + j feeds channel c at (4y + i, 4x + j)), depthwise K2, 1x1 K2 -> M."""
+    """1x1 Z -> K1; depthwise K1; 1x1 K1 -> 16 K2, whose row c * 16 + i * 4 + j feeds channel c at (4y + i, 4x + j);
+    depthwise K2; 1x1 K2 -> M."""
     quality_bias: npt.NDArray[np.int32]
     """int32 (Q, M), added to the bias of the last layer."""
     tables: EntropyTables = field(default_factory=build_tables)
@@ -76,10 +77,19 @@ def pack(spec: EntropyModelSpec) -> bytes:
                        qualities, hyper, wide, narrow, latent)  # fmt: skip
     parts = [MAGIC, head]
     for frequencies in tables.frequencies:
-        parts += [struct.pack("<B", len(frequencies) // 2 - 1), _raw("frequencies", frequencies, "<u2", (len(frequencies),))]
+        parts += [
+            struct.pack("<B", len(frequencies) // 2 - 1),
+            _raw("frequencies", frequencies, "<u2", (len(frequencies),)),
+        ]
     parts += [_raw("zero_flags", tables.zero_flags, "<u2", (len(tables.zero_flags),))]
     parts += [_raw("z_index", spec.z_index, "<u1", (qualities, hyper))]
-    shapes: tuple[tuple[int, ...], ...] = ((wide, hyper), (wide, 3, 3), (16 * narrow, wide), (narrow, 3, 3), (latent, narrow))
+    shapes: tuple[tuple[int, ...], ...] = (
+        (wide, hyper),
+        (wide, 3, 3),
+        (16 * narrow, wide),
+        (narrow, 3, 3),
+        (latent, narrow),
+    )
     for number, (layer, shape) in enumerate(zip(spec.layers, shapes, strict=True)):
         parts += [_raw(f"layers[{number}].weight", layer.weight, "<i1", shape)]
         parts += [_raw(f"layers[{number}].bias", layer.bias, "<i4", shape[:1])]
@@ -97,7 +107,11 @@ def _sizes(spec: EntropyModelSpec) -> tuple[int, int, int, int, int]:
         raise ValueError(
             f"got {len(spec.layers)} layers and {len(spec.tables.frequencies)} tables; expected 5 and {SCALE_COUNT}"
         )
-    for name, array in (("z_index", spec.z_index), ("quality_bias", spec.quality_bias), ("weight", spec.layers[0].weight)):
+    for name, array in (
+        ("z_index", spec.z_index),
+        ("quality_bias", spec.quality_bias),
+        ("weight", spec.layers[0].weight),
+    ):
         if array.ndim != 2:
             raise ValueError(f"{name} has {array.ndim} dimensions; expected 2")
     qualities, hyper = spec.z_index.shape

@@ -20,7 +20,9 @@ FLAG_CONTEXTS = 5
 """Blocks whose largest scale index is below this carry a zero flag; docs/entropy.md gives the measurements behind the number."""
 
 FLAG_FILL = 0.3
-"""Mean probability of a non-zero symbol in a flagged block, relative to that of the block's largest index; measured."""
+"""Mean probability of a non-zero symbol in a flagged block, relative to that of the block's largest index.
+
+Block DCT latents gave 0.17 to 0.25; indexes made by a network vary less within a block, hence a little more."""
 
 LIFT = 9
 """Smallest scale index used inside a flagged block that is not all zero, where one symbol of `BLOCK` is certainly not zero."""
@@ -53,7 +55,9 @@ def ideal_bits(symbols: npt.NDArray[np.int16], scale_indexes: npt.NDArray[np.uin
     """Bits of an ideal coder: the sum of -log2 of each symbol's probability under its unquantised Gaussian. Shapes must match."""
     if symbols.shape != scale_indexes.shape:
         raise ValueError(f"symbols has shape {symbols.shape}, scale_indexes {scale_indexes.shape}; expected the same")
-    keys, counts = np.unique(scale_indexes.astype(np.int64) << 16 | np.abs(symbols.astype(np.int64)), return_counts=True)
+    keys, counts = np.unique(
+        scale_indexes.astype(np.int64) << 16 | np.abs(symbols.astype(np.int64)), return_counts=True
+    )
     bits = [_bin_bits(float(SCALES[key >> 16]), int(key & 0xFFFF)) for key in keys]
     return float(np.dot(bits, counts))
 
@@ -87,7 +91,7 @@ def _gaussian_table(scale: float) -> npt.NDArray[np.uint16]:
 
 def _quantise(probability: npt.NDArray[np.float64]) -> npt.NDArray[np.uint16]:
     """Frequencies >= 1 with sum 1 << PRECISION; the rounding surplus goes where it costs least expected code length."""
-    frequency = np.maximum(1.0, np.rint(probability * TOTAL))
+    frequency: npt.NDArray[np.float64] = np.maximum(1.0, np.rint(probability * TOTAL))
     while (missing := TOTAL - frequency.sum()) != 0:
         step = math.copysign(1.0, missing)
         changed = np.maximum(frequency + step, 0.5)  # log2 needs a positive number; entries of 1 are excluded below

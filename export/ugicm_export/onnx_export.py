@@ -62,7 +62,7 @@ def _export(
         torch.onnx.export(
             view.eval(),
             tuple(inputs.values()),
-            buffer,
+            buffer,  # type: ignore[arg-type]
             input_names=list(inputs),
             output_names=outputs,
             dynamic_axes=axes,

@@ -63,7 +63,7 @@ class Verification:
         return asdict(self) | {"onnxruntime": ort.__version__, "torch": torch.__version__}
 
 
-def test_pictures(seed: int = 0) -> Iterator[np.ndarray]:
+def sample_pictures(seed: int = 0) -> Iterator[np.ndarray]:
     """Per size one smooth picture with noise on it, uint8 (H,W,3): gradients, edges and texture."""
     rng = np.random.default_rng(seed)
     for height, width in SIZES:
@@ -88,7 +88,7 @@ def verify(
     run_encoder, run_decoder = _session(encoder), _session(decoder)
     model = EntropyModel(entropy)
     encode, decode = EncoderView(codec).eval(), DecoderView(codec).eval()
-    for picture in test_pictures():
+    for picture in sample_pictures():
         for level, preference in zip(LEVELS, PREFERENCES):
             image, quality = picture[None], np.array([level])
             beta = np.array([preference], np.float32)

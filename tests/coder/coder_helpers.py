@@ -5,7 +5,6 @@ from __future__ import annotations
 import struct
 
 import numpy as np
-
 from ugicm_coder import SCALES, EntropyModelSpec, EntropyTables, IntegerLayer, build_tables, crc32c
 
 HYPER, WIDE, NARROW, LATENT, QUALITIES = 5, 9, 3, 7, 4
@@ -60,10 +59,42 @@ def random_tables(seed: int) -> EntropyTables:
     return EntropyTables(tuple(table() for _ in range(64)), flags, int(generator.integers(0, 64)))
 
 
+def fixed_spec() -> EntropyModelSpec:
+    """A model made of plain arithmetic, free of generators and floats, for tests that pin bytes."""
+
+    def ramp(*shape: int) -> np.ndarray:
+        return np.arange(int(np.prod(shape))).reshape(shape)
+
+    def layer(*shape: int, bias: int, shift: int) -> IntegerLayer:
+        weight = (ramp(*shape) * 37 % 255 - 127).astype(np.int8)
+        return IntegerLayer(weight, (ramp(shape[0]) * 91 + bias).astype(np.int32), np.full(shape[0], shift, np.uint8))
+
+    def fixed_table(index: int) -> np.ndarray:
+        radius = index % 3
+        frequency = np.arange(2 * radius + 2) * 7 + index + 1
+        frequency[radius] += 2048 - frequency.sum()
+        return frequency.astype(np.uint16)
+
+    tables = EntropyTables(
+        frequencies=tuple(fixed_table(i) for i in range(64)),
+        zero_flags=np.array([2000, 1500, 900], np.uint16),
+        lift=5,
+    )
+    layers = (
+        layer(3, 2, bias=9000, shift=7),
+        layer(3, 3, 3, bias=5000, shift=6),
+        layer(32, 3, bias=4000, shift=8),
+        layer(2, 3, 3, bias=9000, shift=9),
+        layer(LATENT, 2, bias=12000, shift=9),
+    )
+    z_index = (ramp(2, 2) * 13 % 64).astype(np.uint8)
+    return EntropyModelSpec(z_index, layers, (ramp(2, LATENT) * 700 - 3000).astype(np.int32), tables)
+
+
 def random_band(seed: int, shape: tuple[int, int, int], spread: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
     """(symbols, scale indexes): indexes smooth along a channel, symbols drawn from their Gaussians times `spread`."""
     generator = np.random.default_rng(seed)
-    channels, rows, columns = shape
+    channels = shape[0]
     level = generator.uniform(-10, 60, (channels, 1, 1)) + generator.normal(size=shape).cumsum(2)
     indexes = np.clip(level, 0, 63).astype(np.uint8)
     symbols = np.rint(generator.normal(size=shape) * SCALES[indexes] * spread)

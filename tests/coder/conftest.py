@@ -1,9 +1,15 @@
 """Models shared by the coder tests."""
 
+import sys
+from pathlib import Path
+
 import pytest
+
+# The helper modules of this folder are imported by their plain names under every import mode of pytest.
+sys.path.insert(0, str(Path(__file__).parent))
+
 import reference_coder
 from coder_helpers import random_spec
-
 from ugicm_coder import EntropyModel, pack
 
 

@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-
 from ugicm_coder import crc32c
 
 

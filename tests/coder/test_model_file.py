@@ -6,9 +6,8 @@ import struct
 
 import numpy as np
 import pytest
-from coder_helpers import HYPER, LATENT, QUALITIES, random_spec, reseal
-
-from ugicm_coder import EntropyModel, EntropyTables, ModelError, pack
+from coder_helpers import HYPER, LATENT, QUALITIES, fixed_spec, random_spec, reseal
+from ugicm_coder import EntropyModel, ModelError, pack
 
 
 def test_properties(model):
@@ -16,12 +15,17 @@ def test_properties(model):
 
 
 def test_pinned_bytes():
-    """Head and hash of a model with hand-made tables: the file format is frozen."""
-    frequencies = tuple(np.array([10 + i, 1900, 100, 38 - i], np.uint16) for i in range(32))
-    tables = EntropyTables(frequencies * 2, np.array([2000, 1500], np.uint16), 9)
-    data = pack(random_spec(7, tables=tables))
-    assert data[:33].hex() == "HEAD"
-    assert hashlib.sha256(data).hexdigest() == "HASH"
+    """Head and hash of a fixed model, and a hash of what it computes: file format and arithmetic are frozen."""
+    data = pack(fixed_spec())
+    assert data[:33].hex() == "8b5547450d0a1a0a010b104003050200020003000200070000f8070800010200d7"
+    assert hashlib.sha256(data).hexdigest() == "02869c9c806a7b93fe5721184c1329735761f92d51b7e02304c646b78c253ba9"
+    z = (np.arange(2 * 5 * 6) * 29 % 255 - 127).astype(np.int16).reshape(2, 5, 6)
+    indexes = EntropyModel(data).scale_indexes(z, 1)
+    assert len(np.unique(indexes)) > 20
+    assert (
+        hashlib.sha256(indexes.tobytes()).hexdigest()
+        == "0319639f44aadfbb08159e14f054f0d57a2c59361dd3a9dac36fd3f20b7022fd"
+    )
 
 
 def test_truncation_at_every_length(packed):

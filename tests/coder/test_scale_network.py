@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import reference_coder
 from coder_helpers import HYPER, QUALITIES, random_spec
-
 from ugicm_coder import EntropyModel, ModelError, pack
 
 

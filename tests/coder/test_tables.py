@@ -3,7 +3,6 @@ import math
 import numpy as np
 import pytest
 from coder_helpers import random_band
-
 from ugicm_coder import SCALES, build_tables, ideal_bits
 from ugicm_coder._core import MAX_RADIUS, PRECISION
 

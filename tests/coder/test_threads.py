@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from coder_helpers import HYPER, LATENT, random_band
-
 from ugicm_coder import crc32c
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +11,15 @@ from torch import Tensor, nn
 
 from ugicm_train.config import QUALITY_LEVELS, NetworkConfig
 from ugicm_train.model.condition import Condition
-from ugicm_train.model.entropy import SCALE_COUNT, clamp_recoverable, gaussian_bits, index_to_scale, round_ste
+from ugicm_train.model.entropy import (
+    LOG_STEP,
+    SCALE_COUNT,
+    SCALE_MIN,
+    clamp_recoverable,
+    gaussian_bits,
+    index_to_scale,
+    round_ste,
+)
 from ugicm_train.model.layers import Downsample, Pointwise, QualityTable, ResidualBlock, Upsample
 from ugicm_train.model.mean_network import MeanNetwork
 from ugicm_train.model.scale_network import HYPER_MAX, ScaleNetwork
@@ -113,13 +122,13 @@ class Codec(nn.Module):
         self.scale_network = ScaleNetwork(
             config.hyper, config.scale_hidden, config.scale_fine, config.latent, QUALITY_LEVELS, knots
         )
-        self.hyper_index = QualityTable(QUALITY_LEVELS, knots, config.hyper, torch.full((knots,), 28.0))
-        """Real-valued scale index of every hyper channel per quality level; 28 is a standard deviation of 1.9."""
+        self.hyper_scale = QualityTable(QUALITY_LEVELS, knots, config.hyper, torch.full((knots,), -math.log(SCALE_MIN)))
+        """log(scale / 0.11) of every hyper channel per quality level; it starts at a standard deviation of 1."""
         self.synthesis = Synthesis(config)
 
     def hyper_scale_index(self, level: Tensor) -> Tensor:
         """Integer scale index of each hyper channel, (N,) int64 -> (N,Z) float, straight-through."""
-        return clamp_recoverable(round_ste(self.hyper_index(level)), 0, SCALE_COUNT - 1)
+        return clamp_recoverable(round_ste(self.hyper_scale(level) / LOG_STEP), 0, SCALE_COUNT - 1)
 
     def forward(self, x: Tensor, level: Tensor, preference: Tensor) -> Coded:
         """Training pass: x (N,3,H,W) in [0,1] with H, W multiples of 64, level (N,) int64, preference (N,).

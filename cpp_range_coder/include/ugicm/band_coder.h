@@ -1,4 +1,5 @@
-// Entropy coding of one band of symbols: interleaved static-table rANS, zero-block flags and escapes. docs/entropy.md is the specification.
+// Entropy coding of one band of symbols: interleaved static-table rANS, zero-block flags and escapes. docs/entropy.md is the
+// specification.
 //
 // Stream of a band (little-endian), empty when the band has no symbols:
 //   4 bytes per lane   coder states after encoding, each >= kLow

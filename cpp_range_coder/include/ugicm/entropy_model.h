@@ -1,5 +1,5 @@
-// The parsed entropy.bin: frequency tables, hyper-latent indexes and the scale network. Immutable after parse, so that any number of
-// threads may use one object. docs/entropy.md gives the byte table.
+// The parsed entropy.bin: frequency tables, hyper-latent indexes and the scale network. Immutable after parse, so that any
+// number of threads may use one object. docs/entropy.md gives the byte table.
 #pragma once
 
 #include <cstddef>
@@ -28,8 +28,10 @@ public:
                          std::uint8_t* out) const;
 
     // Codes z (hyper, height * width) with the stored index of each channel. Errors as encode_band and decode_band.
-    Status encode_hyper(const std::int16_t* z, std::size_t plane, std::size_t quality, std::vector<std::uint8_t>& stream) const;
-    Status decode_hyper(const std::uint8_t* data, std::size_t size, std::size_t plane, std::size_t quality, std::int16_t* z) const;
+    Status encode_hyper(const std::int16_t* z, std::size_t plane, std::size_t quality,
+                        std::vector<std::uint8_t>& stream) const;
+    Status decode_hyper(const std::uint8_t* data, std::size_t size, std::size_t plane, std::size_t quality,
+                        std::int16_t* z) const;
 
 private:
     std::vector<std::uint8_t> hyper_indexes(std::size_t plane, std::size_t quality) const;

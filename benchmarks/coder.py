@@ -1,0 +1,324 @@
+"""Speed and rate of the entropy coder on one core, beside compressai.ans and constriction where they are installed.
+
+    python -m benchmarks.coder                                  synthetic latents of a 768x512 photo at four rates
+    python -m benchmarks.coder --latents a.npz --entropy entropy.bin --json result.json
+
+An .npz holds `r` int16 (M,h,w), `scale_indexes` uint8 (M,h,w) and, optionally, `z` int16 (Z,hz,wz) and `quality`. Times are processor
+times, the best of several runs through the Python interface in one thread; pin the process to a core for steady figures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import math
+import os
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from ugicm_coder import (
+    SCALES,
+    EntropyModel,
+    EntropyModelSpec,
+    IntegerLayer,
+    build_tables,
+    ideal_bits,
+    pack,
+)
+
+BPP = (0.1, 0.3, 0.6, 1.0)
+"""Rates of the synthetic latents."""
+
+LATENT_SHAPE = (192, 32, 48)
+"""M, h, w of a 768x512 photo."""
+
+PIXELS_PER_POSITION = 256
+
+
+@dataclass(frozen=True)
+class Latents:
+    """Symbols of one picture."""
+
+    name: str
+    r: npt.NDArray[np.int16]
+    scale_indexes: npt.NDArray[np.uint8]
+    z: npt.NDArray[np.int16] | None = None
+    quality: int = 0
+
+
+@dataclass(frozen=True)
+class Row:
+    """One coder on one set of latents. Rates are megasymbols per second, `excess` is bytes over the ideal length in per cent."""
+
+    latents: str
+    coder: str
+    bpp: float
+    ideal_bytes: float
+    bytes: int | None = None
+    excess: float | None = None
+    encode_rate: float | None = None
+    decode_rate: float | None = None
+    note: str = ""
+
+
+def best_seconds(call: Callable[[], object], budget: float) -> float:
+    """Least processor time of at least three runs, repeated for about `budget` seconds; other processes do not count."""
+    best, runs, stop = math.inf, 0, time.perf_counter() + budget
+    while runs < 3 or time.perf_counter() < stop:
+        start = time.process_time()
+        call()
+        best = min(best, time.process_time() - start)
+        runs += 1
+    return best
+
+
+def standard_model(hyper: int = 96, wide: int = 192, narrow: int = 64, latent: int = 192) -> EntropyModel:
+    """The standard tables and a scale network of typical size; its weights do not matter for its speed."""
+
+    def layer(*shape: int) -> IntegerLayer:
+        count = shape[0]
+        return IntegerLayer(np.ones(shape, np.int8), np.zeros(count, np.int32), np.full(count, 8, np.uint8))
+
+    layers = (
+        layer(wide, hyper),
+        layer(wide, 3, 3),
+        layer(16 * narrow, wide),
+        layer(narrow, 3, 3),
+        layer(latent, narrow),
+    )
+    z_index = np.full((64, hyper), 40, np.uint8)
+    return EntropyModel(pack(EntropyModelSpec(z_index, layers, np.zeros((64, latent), np.int32))))
+
+
+def entropies() -> npt.NDArray[np.float64]:
+    """Bits per symbol of each scale index."""
+    bits = []
+    for scale in SCALES:
+        reach = int(8 * scale) + 2
+        edges = np.array([math.erf((v - 0.5) / (scale * math.sqrt(2.0))) for v in range(-reach, reach + 2)])
+        probability = np.diff(edges) / 2
+        probability = probability[probability > 0]
+        bits.append(float(-(probability * np.log2(probability)).sum()))
+    return np.array(bits)
+
+
+def smooth(field: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """A field at a quarter of the resolution, enlarged four times by linear interpolation in both directions."""
+    for axis in (1, 2):
+        size = field.shape[axis]
+        place = np.clip((np.arange(4 * size) - 1.5) / 4, 0, size - 1)
+        low = np.minimum(place.astype(int), max(size - 2, 0))
+        weight = (place - low).reshape([-1 if a == axis else 1 for a in range(3)])
+        high = np.minimum(low + 1, size - 1)
+        field = np.take(field, low, axis) * (1 - weight) + np.take(field, high, axis) * weight
+    return field
+
+
+def synthetic(bpp: float, seed: int = 0) -> Latents:
+    """Latents of a given rate: activity varies over the picture, falls from channel to channel, and both share a slow field."""
+    generator = np.random.default_rng(seed)
+    channels, rows, columns = LATENT_SHAPE
+    common = smooth(generator.normal(size=(1, rows // 4, columns // 4)))
+    own = smooth(generator.normal(size=(channels, rows // 4, columns // 4)))
+    fall = np.linspace(24, -24, channels)[:, None, None]
+    shape = fall + 9 * common + 4 * own + generator.normal(size=LATENT_SHAPE)
+    bits = entropies()
+    low, high = -80.0, 100.0
+    for _ in range(40):
+        middle = (low + high) / 2
+        indexes = np.clip(np.rint(shape + middle), 0, 63).astype(np.uint8)
+        if bits[indexes].sum() > bpp * rows * columns * PIXELS_PER_POSITION:
+            high = middle
+        else:
+            low = middle
+    r = np.rint(generator.normal(size=LATENT_SHAPE) * SCALES[indexes]).astype(np.int16)
+    return Latents(f"synthetic {bpp}", r, indexes)
+
+
+def load(path: Path) -> Latents:
+    """Reads an .npz. Raises ValueError when an array is missing."""
+    with np.load(path) as file:
+        missing = {"r", "scale_indexes"} - set(file.files)
+        if missing:
+            raise ValueError(f"{path} lacks {sorted(missing)}; expected r, scale_indexes and optionally z, quality")
+        z = file["z"].astype(np.int16) if "z" in file.files else None
+        quality = int(file["quality"]) if "quality" in file.files else 0
+        return Latents(path.stem, file["r"].astype(np.int16), file["scale_indexes"].astype(np.uint8), z, quality)
+
+
+def measure(
+    latents: Latents,
+    coder: str,
+    encode: Callable[[], Any],
+    decode: Callable[[Any], npt.NDArray[Any]],
+    size: Callable[[Any], int],
+    budget: float,
+) -> Row:
+    """Times both directions and checks the round trip. Raises RuntimeError when it fails."""
+    stream = encode()
+    if not np.array_equal(np.asarray(decode(stream)).reshape(latents.r.shape), latents.r):
+        raise RuntimeError(f"{coder} does not decode {latents.name} to what it encoded")
+    row = empty_row(latents, coder)
+    encode_seconds, decode_seconds = best_seconds(encode, budget), best_seconds(lambda: decode(stream), budget)
+    count = latents.r.size / 1e6
+    return Row(
+        **{
+            **asdict(row),
+            "bytes": size(stream),
+            "excess": 100 * (size(stream) / row.ideal_bytes - 1),
+            "encode_rate": count / encode_seconds,
+            "decode_rate": count / decode_seconds,
+        }
+    )
+
+
+def empty_row(latents: Latents, coder: str, note: str = "") -> Row:
+    """What is known without running a coder."""
+    ideal = ideal_bits(latents.r, latents.scale_indexes) / 8
+    positions = latents.r.shape[1] * latents.r.shape[2]
+    return Row(latents.name, coder, 8 * ideal / (positions * PIXELS_PER_POSITION), ideal, note=note)
+
+
+def run_own(latents: Latents, model: EntropyModel, budget: float) -> Row:
+    """This project's coder."""
+    return measure(
+        latents,
+        "ugicm_coder",
+        lambda: model.encode_residual(latents.r, latents.scale_indexes),
+        lambda stream: model.decode_residual(stream, latents.scale_indexes),
+        len,
+        budget,
+    )
+
+
+def run_compressai(latents: Latents, budget: float) -> Row:
+    """compressai.ans with 16-bit tables; the conversion to Python lists, which its interface demands, is not timed."""
+    ans = importlib.import_module("compressai.ans")
+    tables = [frequencies.astype(int) * 32 for frequencies in build_tables().frequencies]
+    cdfs = [[0, *np.cumsum(table).tolist()] for table in tables]
+    sizes = [len(cdf) for cdf in cdfs]
+    offsets = [-(len(table) // 2 - 1) for table in tables]
+    symbols, indexes = latents.r.reshape(-1).tolist(), latents.scale_indexes.reshape(-1).tolist()
+    encoder, decoder = ans.RansEncoder(), ans.RansDecoder()
+    return measure(
+        latents,
+        "compressai.ans",
+        lambda: encoder.encode_with_indexes(symbols, indexes, cdfs, sizes, offsets),
+        lambda stream: decoder.decode_with_indexes(stream, indexes, cdfs, sizes, offsets),
+        len,
+        budget,
+    )
+
+
+def run_constriction(latents: Latents, budget: float) -> Row:
+    """constriction's ANS coder with its own quantised Gaussians."""
+    constriction = importlib.import_module("constriction")
+    reach = int(max(np.abs(latents.r).max(), 1))
+    family = constriction.stream.model.QuantizedGaussian(-reach, reach)
+    symbols = latents.r.reshape(-1).astype(np.int32)
+    deviations = SCALES[latents.scale_indexes.reshape(-1)]
+    means = np.zeros_like(deviations)
+
+    def encode() -> Any:
+        coder = constriction.stream.stack.AnsCoder()
+        coder.encode_reverse(symbols, family, means, deviations)
+        return coder.get_compressed()
+
+    def decode(words: Any) -> Any:
+        return constriction.stream.stack.AnsCoder(words).decode(family, means, deviations)
+
+    return measure(latents, "constriction", encode, decode, lambda words: 4 * len(words), budget)
+
+
+def peer_rows(latents: Latents, budget: float) -> list[Row]:
+    """Rows of the other coders; one that is not installed says so."""
+    rows = []
+    for name, run in (
+        ("compressai.ans", run_compressai),
+        ("constriction", run_constriction),
+    ):
+        try:
+            importlib.import_module(name)
+        except ImportError:
+            rows.append(empty_row(latents, name, "not installed"))
+            continue
+        rows.append(run(latents, budget))
+    return rows
+
+
+def network_milliseconds(model: EntropyModel, latents: Latents, budget: float) -> float:
+    """Time of the scale network on these latents' z, or on a zero one of the same picture size."""
+    rows, columns = latents.r.shape[1] // 4, latents.r.shape[2] // 4
+    z = np.zeros((model.hyper_channels, rows, columns), np.int16) if latents.z is None else latents.z
+    return 1e3 * best_seconds(lambda: model.scale_indexes(z, latents.quality), budget)
+
+
+def hyper_row(model: EntropyModel, latents: Latents, budget: float) -> dict[str, float] | None:
+    """Bytes and decoding time of z, when the latents have one."""
+    z = latents.z
+    if z is None:
+        return None
+    stream = model.encode_hyper(z, latents.quality)
+    seconds = best_seconds(lambda: model.decode_hyper(stream, z.shape[1], z.shape[2], latents.quality), budget)
+    return {"bytes": len(stream), "decode_ms": 1e3 * seconds}
+
+
+def table_text(rows: list[Row]) -> str:
+    """The rows as aligned columns."""
+    lines = [
+        f"{'latents':20} {'coder':15} {'bpp':>6} {'ideal B':>8} {'bytes':>8} {'excess':>8} {'enc Ms/s':>9} {'dec Ms/s':>9}"
+    ]
+    for row in rows:
+        head = f"{row.latents:20} {row.coder:15} {row.bpp:6.3f} {row.ideal_bytes:8.0f}"
+        if row.bytes is None:
+            lines.append(f"{head} {row.note}")
+        else:
+            lines.append(f"{head} {row.bytes:8d} {row.excess:+7.2f}% {row.encode_rate:9.1f} {row.decode_rate:9.1f}")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Runs the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--latents", nargs="*", type=Path, default=[], help=".npz files; synthetic latents without any")
+    parser.add_argument(
+        "--entropy", type=Path, help="entropy.bin of the model that made the latents; a standard one without"
+    )
+    parser.add_argument("--seconds", type=float, default=0.5, help="time per measurement")
+    parser.add_argument("--json", type=Path, help="also write the figures here")
+    options = parser.parse_args()
+    sets = [load(path) for path in options.latents] or [synthetic(bpp) for bpp in BPP]
+    rows: list[Row] = []
+    extra: list[dict[str, Any]] = []
+    for latents in sets:
+        model = EntropyModel(options.entropy.read_bytes()) if options.entropy else standard_model(latent=len(latents.r))
+        rows += [run_own(latents, model, options.seconds), *peer_rows(latents, options.seconds)]
+        network = network_milliseconds(model, latents, options.seconds)
+        hyper = hyper_row(model, latents, options.seconds)
+        extra.append({"latents": latents.name, "scale_network_ms": network, "hyper": hyper})
+    print(table_text(rows))
+    for item in extra:
+        hyper_text = (
+            "" if item["hyper"] is None else f", z {item['hyper']['bytes']} B in {item['hyper']['decode_ms']:.3f} ms"
+        )
+        print(f"{item['latents']}: scale network {item['scale_network_ms']:.2f} ms{hyper_text}")
+    if options.json:
+        result = {
+            "machine": platform.processor() or platform.machine(),
+            "rows": [asdict(row) for row in rows],
+            "extra": extra,
+        }
+        partial = options.json.with_name(options.json.name + ".partial")
+        partial.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        os.replace(partial, options.json)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,36 @@
+"""What a run measures, in one place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+DEFAULT_DATA = ROOT.parent / "shared" / "data"
+DEFAULT_RESULTS = ROOT / "benchmarks" / "results"
+SUITES = ("rd", "tasks", "speed")
+OURS = "ugicm"
+PEERS = ("jpeg", "webp", "avif", "jxl")
+
+
+@dataclass(frozen=True)
+class Config:
+    """One run; nothing else decides what is measured."""
+
+    data: Path = DEFAULT_DATA  # folder with eval/ and nets/, as its README.md describes
+    out: Path = DEFAULT_RESULTS  # where the JSON goes
+    bundle: Path | None = None  # our model; None is the default of the runtime
+    images: Path | None = None  # folder of pictures for rate-distortion; None is Kodak
+    codecs: tuple[str, ...] = (OURS, *PEERS)
+    preferences: tuple[float, ...] = (0.0, 0.5, 1.0)  # views of ours that the tasks are measured on
+    stride: int = 1  # use every n-th picture
+    quick: bool = False  # fewer pictures, rates and rounds, to see in minutes that all works
+    threads: int = 1  # of every codec and net in rd and tasks; speed always uses one
+
+    def step(self, quick: int) -> int:
+        """Every how many pictures one is used, where `quick` is the step of a quick run."""
+        return max(self.stride, quick) if self.quick else self.stride
+
+    def ladder(self, qualities: tuple[int, ...]) -> tuple[int, ...]:
+        """The qualities to measure: all, or half of them in a quick run."""
+        return qualities[::2] if self.quick else qualities

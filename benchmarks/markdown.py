@@ -1,0 +1,66 @@
+"""Tables and numbers as Markdown that is also readable in a terminal."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+LABELS = {
+    "ugicm": "UG-ICM",
+    "ugicm-human": "UG-ICM, human view",
+    "ugicm-machine": "UG-ICM, machine view",
+    "jpeg": "JPEG",
+    "webp": "WebP",
+    "avif": "AVIF",
+    "jxl": "JPEG XL",
+    "png": "uncompressed",
+    "compressai-mbt2018-mean": "mbt2018-mean (CompressAI)",
+}
+
+
+def label(name: str) -> str:
+    """What readers call a codec or view."""
+    return LABELS.get(name) or (f"UG-ICM, preference {name[6:]}" if name.startswith("ugicm-") else name)
+
+
+def in_order(results: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    """Results in the order of `LABELS`, preferences between and unknown codecs last."""
+    ranks = {name: rank for rank, name in enumerate(LABELS)}
+    return sorted(results.values(), key=lambda result: (ranks.get(result["name"], len(ranks)), result["name"]))
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """A Markdown table with padded columns, followed by an empty line."""
+    columns = list(zip(*[head, *rows]))
+    widths = [max(map(len, column)) for column in columns]
+
+    def line(cells: Sequence[str]) -> str:
+        return "| " + " | ".join(cell.ljust(width) for cell, width in zip(cells, widths)) + " |"
+
+    return [line(head), "|" + "|".join("-" * (width + 2) for width in widths) + "|", *map(line, rows), ""]
+
+
+def percent(value: float) -> str:
+    """A signed percentage, or a dash for a value that could not be taken."""
+    return "–" if math.isnan(value) else f"{value:+.1f} %"
+
+
+def curve(rates: Sequence[float], scores: Sequence[float], digits: int) -> str:
+    """The points of a curve on one line."""
+    return ", ".join(f"{rate:.3f} → {score:.{digits}f}" for rate, score in zip(rates, scores))
+
+
+def provenance(results: Sequence[dict[str, Any]]) -> str:
+    """One sentence: when the results were measured and, for ours, with which bundle."""
+    dates = sorted({result["created"] for result in results})
+    ours = sorted(
+        {
+            f"{settings['codec']} (fingerprint `{settings['fingerprint']}`, bundle `{settings['bundle_sha256']}`)"
+            for settings in (result["settings"] for result in results)
+            if "fingerprint" in settings
+        }
+    )
+    when = dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
+    mixed = " **These are different bundles: run the suite again.**" if len(ours) > 1 else ""
+    return f"Measured {when} with {', '.join(ours) or 'peers only'}.{mixed}"

@@ -1,0 +1,114 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from benchmarks import report, report_tasks
+from benchmarks.config import ROOT
+from benchmarks.errors import BenchmarkError
+from benchmarks.store import Store
+from benchmarks.task import REPLICATES
+
+pytest.importorskip("bjontegaard")
+
+OURS = {"codec": "UG-ICM tiny", "fingerprint": "0123456789abcdef", "bundle_sha256": "aa"}
+RATES = np.array([0.1, 0.2, 0.4, 0.8, 1.6])
+
+
+def save_rd(store, name, factor, settings):
+    results = {
+        "bpp": (RATES * factor).tolist(),
+        "psnr-rgb": (30 + 5 * np.log2(RATES)).tolist(),
+        "ms-ssim-rgb": (1 - 0.01 / RATES).tolist(),
+    }
+    settings = {"dataset": "kodak", "pictures": 24, **settings}
+    store.save(f"rd-kodak-{name}", name=name, description="", suite="rd", results=results, settings=settings)
+
+
+def save_task(store, name, agreement, settings):
+    results = {"bpp": RATES.tolist(), "top1": [0.5] * 5, "top1-agreement": agreement}
+    replicates = [
+        {
+            "bpp": [rate] * REPLICATES,
+            "top1": [0.5] * REPLICATES,
+            "top1-agreement": (np.linspace(-0.1, 0.1, REPLICATES) + value).tolist(),
+        }
+        for rate, value in zip(RATES, agreement)
+    ]
+    store.save(
+        f"tasks-net-{name}", name=name, description="", suite="tasks", results=results, replicates=replicates, net="net",
+        streams_sha256=["x"] * 5, settings={"dataset": "photos", "pictures": 3, **settings},
+    )  # fmt: skip
+
+
+def save_speed(store, name, seconds, settings):
+    names = ("encoding_time", "decoding_time", "encoding_cpu_time", "decoding_cpu_time")
+    samples = {"bpp": [0.5] * 3, **{one: [seconds, seconds, 2 * seconds] for one in names}}
+    settings = {"size": [768, 512], "threads": 1, "rounds": 3, "processor": "some processor", **settings}
+    results = {one: [float(np.median(values))] for one, values in samples.items()}
+    store.save(
+        f"speed-{name}", name=name, description="", suite="speed", results=results, samples=samples, settings=settings
+    )
+
+
+@pytest.fixture
+def store(tmp_path):
+    made = Store(tmp_path / "results")
+    save_rd(made, "ugicm", 0.5, OURS)
+    save_rd(made, "avif", 1, {"codec": "AVIF"})
+    save_task(made, "ugicm-human", [0.2, 0.3, 0.4, 0.5, 0.6], OURS)
+    save_task(made, "ugicm-machine", [0.3, 0.4, 0.5, 0.6, 0.7], OURS)
+    save_task(made, "avif", [0.1, 0.2, 0.3, 0.4, 0.5], {"codec": "AVIF"})
+    save_speed(made, "ugicm", 0.1, OURS)
+    save_speed(made, "avif", 0.4, {"codec": "AVIF"})
+    return made
+
+
+def test_the_report_is_written_with_its_plots(store, tmp_path):
+    report.write(store, tmp_path / "results.md")
+    text = (tmp_path / "results.md").read_text()
+    assert "-50.0 %" in text
+    assert "fingerprint `0123456789abcdef`" in text
+    assert "4.00x" in text
+    images = {line.split("(")[1].rstrip(")") for line in text.splitlines() if line.startswith("![")}
+    assert images == {str(file.relative_to(tmp_path)) for file in (tmp_path / "images").iterdir()}
+    assert len(images) == 2 + 2 + 1
+
+
+def test_two_bundles_in_one_section_are_pointed_out(store):
+    save_task(store, "ugicm-machine", [0.3, 0.4, 0.5, 0.6, 0.7], {**OURS, "bundle_sha256": "bb"})
+    text = "\n".join(report.sections(store, ("rd", "tasks")))
+    assert text.count("These are different bundles") == 1
+
+
+def test_the_views_are_compared_sample_by_sample(store):
+    text = "\n".join(report.sections(store, ("tasks",)))
+    # Both views went up and down together in every sample, so their difference is certain.
+    assert "+0.100 [+0.100, +0.100]" in text
+    assert "checked by hash" in text
+
+
+def test_an_interval_needs_most_samples():
+    assert report_tasks.interval(np.linspace(0, 1, 101)) == "[+0.025, +0.975]"
+    assert report_tasks.interval([1.0, np.nan]) == "[–]"
+
+
+def test_nothing_measured_is_said(tmp_path):
+    with pytest.raises(BenchmarkError, match=r"run `python -m benchmarks\.run` first"):
+        report.write(Store(tmp_path), tmp_path / "results.md")
+
+
+@pytest.mark.parametrize("module", ["benchmarks.run", "benchmarks.report"])
+def test_help_loads_nothing_heavy(module):
+    code = f"import sys, {module}; print(sorted({{'torch', 'matplotlib', 'onnxruntime', 'scipy'}} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.strip() == "[]"
+
+
+def test_missing_data_is_one_sentence(tmp_path):
+    command = [sys.executable, "-m", "benchmarks.run", "--suite", "rd", "--codecs", "jpeg", "--data", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 1
+    assert "there is no folder" in done.stderr
+    assert "Traceback" not in done.stderr

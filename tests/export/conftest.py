@@ -1,0 +1,42 @@
+"""A tiny untrained checkpoint and its bundle, made once per test session."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from ugicm_export.exporter import export_bundle
+
+from ugicm_train.checkpoint import save_weights
+from ugicm_train.config import NetworkConfig
+from ugicm_train.model.codec import Codec
+
+TINY = NetworkConfig(
+    channels8=16, channels16=16, latent=16, hyper=8, analysis8=1, analysis16=1, synthesis16=1, synthesis8=1, context=16,
+    context_blocks=1, scale_hidden=16, scale_fine=8, condition=8, quality_knots=3,
+)  # fmt: skip
+
+
+def make_codec(seed: int = 0) -> Codec:
+    """A codec with random weights whose scale network and gains are far from trivial."""
+    torch.manual_seed(seed)
+    codec = Codec(TINY)
+    with torch.no_grad():
+        codec.analysis.log_gain.rows.copy_(torch.linspace(1, 4, 3)[:, None].expand(-1, TINY.latent))
+        codec.scale_network.quality.rows.copy_(torch.linspace(0, 4, 3)[:, None].expand(-1, TINY.latent))
+    return codec.eval()
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tiny") / "checkpoint"
+    save_weights(folder, TINY, make_codec().state_dict(), [{"stage": "none"}])
+    return folder
+
+
+@pytest.fixture(scope="session")
+def bundle(checkpoint: Path) -> Path:
+    out = checkpoint.parent / "bundle"
+    export_bundle(checkpoint, out, progress=lambda text: None)
+    return out

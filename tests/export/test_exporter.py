@@ -1,0 +1,112 @@
+"""The whole export: what the bundle holds, when nothing is written, and what the fingerprint depends on."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import ugicm
+from ugicm_export import exporter
+from ugicm_export.exporter import export_bundle
+from ugicm_export.half import rounded_to_half
+from ugicm_export.verify import VerificationError, sample_pictures
+
+from ugicm_train.checkpoint import CheckpointError, load_codec, save_weights
+
+QUIET = {"progress": lambda text: None}
+
+
+def test_the_runtime_decodes_what_torch_decodes(checkpoint: Path, bundle: Path) -> None:
+    runtime = ugicm.Codec.open(bundle, threads=1)
+    codec = rounded_to_half(load_codec(checkpoint)[0])
+    picture = list(sample_pictures())[1]
+    z, r, level = runtime.encode_symbols(picture, quality=70)
+    view = runtime.decode(runtime.encode(picture, quality=70), preference=0.25)
+    symbols = (torch.from_numpy(s.astype(np.float32))[None] for s in (z, r))
+    with torch.no_grad():
+        expected = codec.decode(*symbols, torch.tensor([level]), torch.tensor([0.25]))
+    expected = (expected[0] * 255 + 0.5).to(torch.uint8).permute(1, 2, 0).numpy()
+    difference = np.abs(view.astype(int) - expected)
+    assert difference.max() <= 1
+    assert (difference > 0).mean() < 1e-3
+
+
+def test_manifest_records_training_and_verification(bundle: Path) -> None:
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    assert manifest["training"]["history"] == [{"stage": "none"}]
+    assert manifest["preset"] == "custom"
+    assert manifest["verification"]["pictures"] == 9
+    assert manifest["verification"]["differing_scale_indexes"] == 0
+
+
+def fingerprint_after(change: str, checkpoint: Path, tmp_path: Path) -> str:
+    """Fingerprint of the tiny model after adding to the parameters whose name starts with `change`."""
+    codec, history = load_codec(checkpoint)
+    with torch.no_grad():
+        for name, parameter in codec.named_parameters():
+            if change and name.startswith(change):
+                parameter.add_(0.05)
+    save_weights(tmp_path / "changed", codec.config, codec.state_dict(), history)
+    return export_bundle(tmp_path / "changed", tmp_path / "bundle", replace=True, **QUIET).fingerprint
+
+
+@pytest.mark.parametrize(
+    ("part", "same"), [("", True), ("synthesis", True), ("mean_network", False), ("scale_network", False)]
+)
+def test_fingerprint_covers_what_gives_symbols_their_meaning(
+    part: str, same: bool, checkpoint: Path, bundle: Path, tmp_path: Path
+) -> None:
+    original = json.loads((bundle / "manifest.json").read_text())["fingerprint"]
+    assert (fingerprint_after(part, checkpoint, tmp_path) == original) == same
+
+
+def test_zip_bundle_opens(checkpoint: Path, tmp_path: Path) -> None:
+    export_bundle(checkpoint, tmp_path / "model.zip", **QUIET)
+    assert ugicm.Codec.open(tmp_path / "model.zip").info["preset"] == "custom"
+    assert [path.name for path in tmp_path.iterdir()] == ["model.zip"]
+
+
+def test_an_existing_bundle_is_kept_unless_asked(checkpoint: Path, tmp_path: Path) -> None:
+    export_bundle(checkpoint, tmp_path / "b", name="first", **QUIET)
+    with pytest.raises(FileExistsError, match="--force"):
+        export_bundle(checkpoint, tmp_path / "b", name="second", **QUIET)
+    export_bundle(checkpoint, tmp_path / "b", name="second", replace=True, **QUIET)
+    assert json.loads((tmp_path / "b" / "manifest.json").read_text())["name"] == "second"
+    assert [path.name for path in tmp_path.iterdir()] == ["b"]
+
+
+@pytest.mark.parametrize(
+    ("victim", "wrong"), [("entropy_file", "scale indexes"), ("decoder_onnx", "samples"), ("encoder_onnx", "symbols")]
+)
+def test_a_wrong_file_fails_and_leaves_nothing(
+    victim: str, wrong: str, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each file is written from a model that differs slightly from the one it is compared with."""
+    genuine = getattr(exporter, victim)
+
+    def damaged(codec, *args):
+        changed = rounded_to_half(codec)
+        with torch.no_grad():
+            changed.scale_network.quality.rows.add_(0.3)
+            changed.synthesis.head.bias.add_(0.02)
+            changed.analysis.leave.bias.add_(0.1)
+        return genuine(changed, *args)
+
+    monkeypatch.setattr(exporter, victim, damaged)
+    with pytest.raises(VerificationError, match=wrong):
+        export_bundle(checkpoint, tmp_path / "b", **QUIET)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_damaged_checkpoints_are_refused(checkpoint: Path, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="not a checkpoint"):
+        export_bundle(tmp_path, tmp_path / "b", **QUIET)
+    for name in ("config.json", "weights.safetensors"):
+        (tmp_path / name).write_bytes((checkpoint / name).read_bytes()[:100])
+        with pytest.raises(CheckpointError, match=r"damaged|missing"):
+            export_bundle(tmp_path, tmp_path / "b", **QUIET)
+        (tmp_path / name).write_bytes((checkpoint / name).read_bytes())
+    assert not (tmp_path / "b").exists()

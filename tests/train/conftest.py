@@ -1,0 +1,52 @@
+"""Fixtures of the training tests, which are left out where torch is not installed."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+# The helper module of this folder is imported by its plain name under every import mode of pytest.
+sys.path.insert(0, str(HERE))
+
+if importlib.util.find_spec("torch") is None:
+    collect_ignore_glob = ["test_*.py"]
+else:
+    import torch
+
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """A folder with three small pictures."""
+    from tiny_train import draw_pictures
+
+    return draw_pictures(tmp_path / "pictures")
+
+
+@pytest.fixture
+def codec():
+    """A random tiny codec in evaluation mode."""
+    from tiny_train import tiny_codec
+
+    return tiny_codec().eval()
+
+
+@pytest.fixture(scope="session")
+def photo():
+    """The sample photo, (512, 768, 3) uint8."""
+    from ugicm_train.data import read_image
+
+    return read_image(ROOT / "examples" / "kodim23.png")
+
+
+@pytest.fixture
+def teacher_file():
+    """The weights of the MobileNetV2 teacher, where the shared data is there."""
+    path = ROOT.parent / "shared" / "data" / "nets" / "teacher_mobilenetv2.safetensors"
+    if not path.is_file():
+        pytest.skip("the shared data with the teacher's weights is not beside the repository")
+    return path

@@ -1,0 +1,142 @@
+"""A folder of images as data: what is found, what is skipped, and which crops a step sees."""
+
+import dataclasses
+import logging
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tiny_train import TRAIN, draw_pictures
+
+from ugicm_train.data import CropSource, find_images, read_image
+from ugicm_train.loop import draw_batch
+
+
+def png_with_broken_chunk(path):
+    """A PNG whose second data chunk has a name that is none."""
+    noise = np.random.default_rng(0).integers(0, 256, (256, 256, 3), np.uint8)
+    Image.fromarray(noise).save(path)
+    data = bytearray(path.read_bytes())
+    second = data.index(b"IDAT", data.index(b"IDAT") + 4)
+    data[second : second + 4] = b"\0\1\2\3"
+    path.write_bytes(data)
+
+
+def test_images_are_found_recursively_and_sorted(pictures):
+    draw_pictures(pictures / "deeper", count=1)
+    (pictures / "notes.txt").write_text("not a picture")
+    (pictures / "0.png").rename(pictures / "Z.PNG")
+    assert [path.name for path in find_images(pictures)] == ["1.png", "2.png", "Z.PNG", "0.png"]
+
+
+def test_missing_and_empty_folders_are_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="does not exist"):
+        find_images(tmp_path / "nowhere")
+    with pytest.raises(FileNotFoundError, match="no image found"):
+        find_images(tmp_path)
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "RGBA", "CMYK"])
+def test_every_mode_becomes_rgb(tmp_path, mode):
+    path = tmp_path / "picture.tif"
+    Image.new("RGB", (40, 20), (250, 120, 10)).convert(mode).save(path)
+    pixels = read_image(path)
+    assert pixels.shape == (20, 40, 3)
+    assert pixels.dtype == np.uint8
+
+
+def test_large_pictures_shrink_to_the_short_side(tmp_path):
+    path = tmp_path / "large.png"
+    Image.new("RGB", (300, 200)).save(path)
+    assert read_image(path, 100).shape == (100, 150, 3)
+    assert read_image(path, 200).shape == (200, 300, 3)
+
+
+def test_corrupt_and_small_images_are_skipped_and_counted(pictures, caplog):
+    whole = (pictures / "0.png").read_bytes()
+    (pictures / "cut.png").write_bytes(whole[: len(whole) // 2])
+    (pictures / "text.jpg").write_text("not a picture")
+    png_with_broken_chunk(pictures / "chunk.png")
+    Image.new("RGB", (20, 200)).save(pictures / "small.png")
+    source = CropSource(pictures, smallest=64)
+    with caplog.at_level(logging.WARNING):
+        usable = [source.image(index) is not None for index in range(len(source.paths))]
+        again = [source.image(index) is not None for index in range(len(source.paths))]
+    assert sum(usable) == 3
+    assert again == usable
+    assert source.unusable == 4
+    warned = {record.args[0].name for record in caplog.records}
+    assert warned == {"cut.png", "text.jpg", "chunk.png"}
+    assert source.crops(np.random.default_rng(0), 20, 64).shape == (20, 3, 64, 64)
+
+
+def test_a_picture_claiming_absurd_size_is_skipped(pictures, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 2000)
+    draw_pictures(pictures / "small", count=1, side=32)
+    source = CropSource(pictures, smallest=32)
+    assert [source.image(index) is not None for index in range(4)] == [False, False, False, True]
+
+
+def test_a_folder_without_any_usable_image_is_an_error(tmp_path):
+    (tmp_path / "a.png").write_text("no")
+    (tmp_path / "b.png").write_text("no")
+    with pytest.raises(ValueError, match="none of the 2 images can be used"):
+        CropSource(tmp_path).crops(np.random.default_rng(0), 1, 64)
+
+
+def test_crops_are_pieces_of_the_pictures(pictures):
+    source = CropSource(pictures, smallest=64)
+    whole = [source.image(index) for index in range(3)]
+    for crop in source.crops(np.random.default_rng(1), 6, 64):
+        pixels = (crop.permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)
+        found = any(
+            np.array_equal(picture[top : top + 64, left : left + 64], candidate)
+            for picture in whole
+            for candidate in (pixels, pixels[:, ::-1])
+            for top in range(33)
+            for left in range(33)
+        )
+        assert found
+
+
+def test_cache_limit_changes_nothing_but_memory(pictures):
+    kept = CropSource(pictures, smallest=64)
+    unkept = CropSource(pictures, smallest=64, cache_bytes=0)
+    draws = [source.crops(np.random.default_rng(2), 5, 64) for source in (kept, unkept)]
+    assert torch.equal(*draws)
+    assert kept.cached > 0
+    assert unkept.cached == 0
+
+
+def test_batches_are_a_function_of_seed_step_and_rank(pictures):
+    source = CropSource(pictures, smallest=64)
+    other_source = CropSource(pictures, smallest=64)
+    first = draw_batch(TRAIN, source, 3, rank=1, processes=2)
+    draw_batch(TRAIN, source, 4, rank=1, processes=2)
+    assert all(map(torch.equal, first, draw_batch(TRAIN, other_source, 3, rank=1, processes=2)))
+    others = [
+        draw_batch(TRAIN, source, 4, rank=1, processes=2),
+        draw_batch(TRAIN, source, 3, rank=0, processes=2),
+        draw_batch(dataclasses.replace(TRAIN, seed=1), source, 3, rank=1, processes=2),
+    ]
+    assert not any(torch.equal(first[0], other[0]) for other in others)
+
+
+def test_batches_cover_levels_and_the_whole_preference_axis(pictures):
+    source = CropSource(pictures, smallest=64)
+    config = dataclasses.replace(TRAIN, batch=512)
+    x, level, preference = draw_batch(config, source, 0)
+    assert x.shape == (512, 3, 64, 64)
+    assert 0 <= x.min() <= x.max() <= 1
+    assert (level.min(), level.max()) == (0, 63)
+    assert (preference.min(), preference.max()) == (0, 1)
+    assert 0.15 < (preference == 0).float().mean() < 0.35
+    assert 0.15 < (preference == 1).float().mean() < 0.35
+
+
+def test_batches_are_shared_equally_or_refused(pictures):
+    source = CropSource(pictures, smallest=64)
+    assert len(draw_batch(TRAIN, source, 0, processes=2)[0]) == 2
+    with pytest.raises(ValueError, match="4 crops cannot be shared by 3"):
+        draw_batch(TRAIN, source, 0, processes=3)

@@ -1,0 +1,182 @@
+"""The training loop: it learns, it resumes exactly, and it stops with a sentence when it cannot go on."""
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+from tiny_train import NETWORK, TRAIN, draw_pictures, tiny_codec
+
+from ugicm_train import loop
+from ugicm_train.checkpoint import CheckpointError, load_codec, save_weights
+from ugicm_train.data import CropSource
+from ugicm_train.loop import Trainer, TrainingError, fit
+
+
+class PixelTeacher:
+    """The mean absolute difference, a teacher that costs nothing."""
+
+    def distance(self, view, x, scale=1.0):
+        return (view - x).abs().mean((1, 2, 3))
+
+
+@pytest.fixture
+def source(pictures):
+    return CropSource(pictures, smallest=64)
+
+
+def trainer(source, out, config=TRAIN, **options):
+    options.setdefault("start", tiny_codec().state_dict())
+    return Trainer(config, NETWORK, source, out, **options)
+
+
+def curve(run, steps):
+    return [run.train_step().total.item() for _ in range(steps)]
+
+
+def run_weights(run):
+    return {name: value.clone() for name, value in run.codec.state_dict().items()}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"optimizer": "muon"},
+        {"precision": "bf16"},
+        {"stage": "semantic"},
+    ],
+    ids=["adam", "muon", "bf16", "semantic"],
+)
+def test_resumed_run_equals_an_uninterrupted_one(source, tmp_path, changes):
+    config = dataclasses.replace(TRAIN, **changes)
+    teacher = PixelTeacher() if config.stage == "semantic" else None
+    whole = trainer(source, tmp_path / "whole", config, teacher=teacher)
+    expected = curve(whole, 6)
+    first = trainer(source, tmp_path / "parts", config, teacher=teacher)
+    losses = curve(first, 3)
+    first.save()
+    torch.manual_seed(12345)
+    second = trainer(source, tmp_path / "parts", config, teacher=teacher, start=tiny_codec(1).state_dict())
+    second.resume()
+    assert second.step == 3
+    losses += curve(second, 3)
+    assert losses == expected
+    for name, value in run_weights(whole).items():
+        assert torch.equal(second.codec.state_dict()[name], value), name
+    for name, value in whole.average.items():
+        assert torch.equal(second.average[name], value), name
+
+
+def test_training_lowers_the_loss(source, tmp_path):
+    config = dataclasses.replace(TRAIN, steps=40, learning_rate=3e-3, late_from=1.0)
+    losses = curve(trainer(source, tmp_path, config), 40)
+    assert sum(losses[-8:]) < 0.7 * sum(losses[:8])
+
+
+def test_absent_start_is_the_klt_of_the_data(source, tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "KLT_PATCHES", 800)
+    first, second = (trainer(source, tmp_path, start=None) for _ in range(2))
+    stem = first.codec.analysis.stem.weight.detach()
+    torch.testing.assert_close(stem @ stem.T, 16 * torch.eye(len(stem)), atol=1e-3, rtol=0)
+    assert torch.equal(second.codec.analysis.stem.weight, stem)
+
+
+def test_average_follows_the_weights(source, tmp_path):
+    run = trainer(source, tmp_path)
+    name = "synthesis.head.bias"
+    before = run.average[name].clone()
+    run.train_step()
+    now = run.codec.state_dict()[name]
+    torch.testing.assert_close(run.average[name], before * 0.1 + now * 0.9)
+    assert torch.equal(run.averaged_codec().state_dict()[name], run.average[name])
+    assert not run.averaged_codec().training
+
+
+def test_a_loss_that_is_no_number_stops_the_run(source, tmp_path):
+    run = trainer(source, tmp_path)
+    run.train_step()
+    with torch.no_grad():
+        run.codec.synthesis.head.bias[0] = float("nan")
+    with pytest.raises(TrainingError, match=r"not finite at step 1: .*bpp.*mse.*levels \["):
+        run.train_step()
+    assert run.step == 1
+
+
+def test_resume_refuses_other_settings(source, tmp_path):
+    trainer(source, tmp_path).save()
+    other = trainer(source, tmp_path, dataclasses.replace(TRAIN, seed=5, learning_rate=1e-5))
+    with pytest.raises(TrainingError, match="learning_rate, seed differ"):
+        other.resume()
+
+
+def test_resume_refuses_another_network(source, tmp_path):
+    trainer(source, tmp_path).save()
+    wider = dataclasses.replace(NETWORK, hyper=12)
+    torch.manual_seed(0)
+    other = Trainer(TRAIN, wider, source, tmp_path, start=loop.Codec(wider).state_dict())
+    with pytest.raises(TrainingError, match="another network: hyper"):
+        other.resume()
+
+
+def test_nothing_to_resume_is_said(source, tmp_path):
+    with pytest.raises(CheckpointError, match="nothing to resume"):
+        trainer(source, tmp_path).resume()
+
+
+def test_semantic_stage_needs_a_teacher(source, tmp_path):
+    with pytest.raises(ValueError, match="needs a teacher"):
+        trainer(source, tmp_path, dataclasses.replace(TRAIN, stage="semantic"))
+
+
+def test_fit_writes_a_checkpoint_and_reports(source, pictures, tmp_path):
+    lines = []
+    history = [{"stage": "earlier"}]
+    run = trainer(source, tmp_path / "out", history=history)
+    fit(run, validation=pictures, validate_every=4, report=lines.append)
+    codec, found = load_codec(tmp_path / "out")
+    assert found == [*history, dataclasses.asdict(TRAIN) | {"finished_steps": 6}]
+    assert torch.equal(codec.synthesis.head.weight, run.average["synthesis.head.weight"])
+    assert [line.split()[0] for line in lines] == ["validation", "validation"]
+    assert "bpp" in lines[0] and "dB" in lines[0]
+
+
+def test_log_lines_are_means_over_the_steps_they_cover(source, tmp_path, monkeypatch):
+    config = dataclasses.replace(TRAIN, steps=100, batch=1, late_from=1.0)
+    run = trainer(source, tmp_path, config)
+    run.step = 97
+    losses = []
+    step = run.train_step
+
+    def recorded():
+        loss = step()
+        losses.append(loss.total.item())
+        return loss
+
+    monkeypatch.setattr(run, "train_step", recorded)
+    lines = []
+    fit(run, report=lines.append)
+    assert len(losses) == 3
+    assert lines[0].startswith(f"step 100/100 loss {sum(losses) / 3:.4f} ")
+    assert "images/s" in lines[0]
+
+
+@pytest.mark.slow
+def test_two_processes_train_one_network(tmp_path):
+    pictures = draw_pictures(tmp_path / "pictures")
+    save_weights(tmp_path / "start", NETWORK, tiny_codec().state_dict(), [])
+    options = {"steps": 4, "batch": 4, "crop": 64, "late-batch": 2, "late-crop": 64, "precision": "fp32", "warmup": 1}
+    words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
+    command = [sys.executable, "-m", "ugicm_train.cli", "fit", "--data", pictures, "--init", tmp_path / "start"]
+    command += ["--out", tmp_path / "run", "--threads", "1", "--processes", "2", *words]
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert config["history"][-1]["finished_steps"] == 4
+    trained, _ = load_codec(tmp_path / "run")
+    start = tiny_codec().state_dict()
+    assert all(torch.isfinite(value).all() for value in trained.state_dict().values())
+    assert any(not torch.equal(value, start[name]) for name, value in trained.state_dict().items())

@@ -1,0 +1,44 @@
+"""Objectives: the human end sees pixels only, the machine end mostly the teacher, and no rate owns the loss."""
+
+import pytest
+import torch
+from tiny_train import TRAIN
+
+from ugicm_train.config import rate_lambda
+from ugicm_train.losses import REFERENCE_LAMBDA, TEACHER_UNIT, squared_error, training_loss
+from ugicm_train.model.codec import Coded
+
+
+class ConstantTeacher:
+    """A distance of 0.2 for every picture."""
+
+    def distance(self, view, x, scale=1.0):
+        return torch.full((len(x),), 0.2)
+
+
+def loss(preference, teacher=None, level=30):
+    x = torch.zeros(1, 3, 64, 64)
+    coded = Coded(x + 2 / 255, torch.tensor([4096.0]), torch.tensor([0.0]))
+    return training_loss(TRAIN, coded, x, torch.tensor([level]), torch.tensor([preference]), teacher)
+
+
+def test_squared_error_is_in_8_bit_steps():
+    x = torch.rand(2, 3, 8, 8)
+    torch.testing.assert_close(squared_error(x + 3 / 255, x), torch.full((2,), 9.0), rtol=1e-4, atol=0)
+
+
+def test_loss_is_rate_plus_weighted_distortion():
+    weight = rate_lambda(30)
+    expected = (1 + weight * 4) / (weight / REFERENCE_LAMBDA) ** 0.5
+    found = loss(0.5)
+    assert found.total.item() == pytest.approx(expected, rel=1e-4)
+    assert {name: round(term.item(), 3) for name, term in found.terms.items() if name != "loss"} == {"bpp": 1, "mse": 4}
+
+
+def test_teacher_acts_at_the_machine_end_only():
+    assert loss(0.0, ConstantTeacher()).total == loss(0.0).total
+    weight = rate_lambda(30)
+    distortion = TRAIN.machine_mse * 4 + TRAIN.machine_teacher * TEACHER_UNIT * 0.2
+    expected = (1 + weight * distortion) / (weight / REFERENCE_LAMBDA) ** 0.5
+    assert loss(1.0, ConstantTeacher()).total.item() == pytest.approx(expected, rel=1e-4)
+    assert loss(1.0, ConstantTeacher()).terms["teacher"].item() == pytest.approx(0.2)
