@@ -244,13 +244,19 @@ def peer_rows(latents: Latents, budget: float) -> list[Row]:
         ("compressai.ans", run_compressai),
         ("constriction", run_constriction),
     ):
-        try:
-            importlib.import_module(name)
-        except ImportError:
-            rows.append(empty_row(latents, name, "not installed"))
-            continue
-        rows.append(run(latents, budget))
+        rows.append(run(latents, budget) if installed(name) else empty_row(latents, name, "not installed"))
     return rows
+
+
+def installed(name: str) -> bool:
+    """Whether a peer can be imported; compressai imports torchvision, whose operators may have to be declared first."""
+    try:
+        if name.startswith("compressai"):
+            importlib.import_module("ugicm_train.torchvision_schema").declare()
+        importlib.import_module(name)
+    except ImportError:
+        return False
+    return True
 
 
 def network_milliseconds(model: EntropyModel, latents: Latents, budget: float) -> float:

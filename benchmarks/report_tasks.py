@@ -45,7 +45,10 @@ def lines(results: dict[str, dict[str, Any]]) -> Iterable[str]:
     for net, group in by_net(results).items():
         settings, pair = group[0]["settings"], metric_pair(group[0])
         yield f"### {net} on {settings['dataset']} ({settings['pictures']} pictures)\n"
-        yield provenance(group) + " Agreement takes the net's own answer on the original as the truth.\n"
+        yield (
+            f"{provenance(group)} bpp is all bits of the files over all pixels. Agreement takes the net's own answer on "
+            "the original as the truth.\n"
+        )
         codecs = [result for result in group if result["name"] != LOSSLESS]
         for metric in pair:
             rows = [

@@ -66,7 +66,7 @@ def run(config: Config, store: Store) -> None:
             settings=settings[codec.name],
             samples=taken,
             description=f"{codec.settings()['codec']}; whole calls at {SIZE[0]}x{SIZE[1]}, 1 thread, median of {rounds}",
-            results={name: [statistics.median(values)] for name, values in taken.items()},
+            results={name: [_middle(name, values)] for name, values in taken.items()},
             stages=stages.get(codec.name, {}),
             qualities=qualities[codec.name],
         )
@@ -137,6 +137,11 @@ def processor() -> str:
             if line.startswith("model name"):
                 return line.split(":", 1)[1].strip()
     return platform.processor() or platform.machine()
+
+
+def _middle(name: str, values: list[float]) -> float:
+    """The mean of a rate, since the rounds use several pictures, and the median of a time."""
+    return statistics.fmean(values) if name == "bpp" else statistics.median(values)
 
 
 def _pictures(dataset: datasets.Dataset) -> list[np.ndarray]:

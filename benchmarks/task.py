@@ -29,15 +29,22 @@ class Task(Protocol):
         """A function that scores any choice of the observed pictures (one observation per picture, in order)."""
 
 
-def summarise(score: Scorer, bits_per_pixel: Sequence[float]) -> tuple[dict[str, float], dict[str, list[float]]]:
-    """Scores over all pictures, and over bootstrap samples of them; "bpp" (a mean over pictures) is among both.
+def summarise(
+    score: Scorer, sizes: Sequence[int], pixels: Sequence[int]
+) -> tuple[dict[str, float], dict[str, list[float]]]:
+    """Scores over all pictures, and over bootstrap samples of them; "bpp" is among both.
+
+    sizes: bytes of each file. pixels: of each picture. bpp is all bits over all pixels, since the pictures of a task
+    differ in size and a mean over pictures would let the smallest count most.
 
     Sample number i draws the same pictures for every codec, view and rate, so differences between two results can be
     taken sample by sample, which is much sharper than comparing two intervals.
     """
-    rates = np.asarray(bits_per_pixel)
+    bits, areas = 8.0 * np.asarray(sizes), np.asarray(pixels)
     generator = np.random.default_rng(_SEED)
-    everything = np.arange(len(rates))
-    samples = generator.integers(0, len(rates), (REPLICATES, len(rates)))
-    rows = [{"bpp": float(rates[chosen].mean()), **score(chosen)} for chosen in (everything, *samples)]
+    everything = np.arange(len(bits))
+    samples = generator.integers(0, len(bits), (REPLICATES, len(bits)))
+    rows = [
+        {"bpp": float(bits[chosen].sum() / areas[chosen].sum()), **score(chosen)} for chosen in (everything, *samples)
+    ]
     return rows[0], {name: [row[name] for row in rows[1:]] for name in rows[0]}

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from . import datasets, metrics
+from . import datasets
 from .classification import Classification
 from .codecs import LOSSLESS, ImageCodec, pillow_codec
 from .config import Config
@@ -55,11 +55,11 @@ def measure(codec: ImageCodec, dataset: Dataset, qualities: Sequence[int], tasks
     found: dict[Any, Any] = {key: {"rows": [], "replicates": [], "streams_sha256": []} for key in keys}
     with Progress(f"tasks {dataset.name} {codec.name}", len(qualities) * len(dataset.files)) as progress:
         for quality in qualities:
-            rates, digest, observations = _observe(codec, dataset, quality, tasks, progress)
+            sizes, pixels, digest, observations = _observe(codec, dataset, quality, tasks, progress)
             for task in tasks:
                 for view in codec.views:
                     entry = found[task.net.name, view]
-                    row, replicates = summarise(task.scorer(observations[task.net.name, view]), rates)
+                    row, replicates = summarise(task.scorer(observations[task.net.name, view]), sizes, pixels)
                     entry["rows"].append(row)
                     entry["replicates"].append({name: _rounded(values) for name, values in replicates.items()})
                     entry["streams_sha256"].append(digest)
@@ -72,22 +72,24 @@ def measure(codec: ImageCodec, dataset: Dataset, qualities: Sequence[int], tasks
 
 def _observe(
     codec: ImageCodec, dataset: Dataset, quality: int, tasks: Sequence[Task], progress: Progress
-) -> tuple[list[float], str, dict[Any, list[Any]]]:
-    """Bits per pixel of each picture, a hash of all streams, and the observations by (net, view)."""
-    rates: list[float] = []
+) -> tuple[list[int], list[int], str, dict[Any, list[Any]]]:
+    """Bytes and pixels of each picture, a hash of all streams, and the observations by (net, view)."""
+    sizes: list[int] = []
+    pixels: list[int] = []
     digest = hashlib.sha256()
     observations: dict[Any, list[Any]] = {(task.net.name, view): [] for task in tasks for view in codec.views}
     for index, file in enumerate(dataset.files):
         image = read_rgb(file)
         stream = codec.encode(image, quality)
-        rates.append(metrics.bits_per_pixel(stream, image))
+        sizes.append(len(stream))
+        pixels.append(image.shape[0] * image.shape[1])
         digest.update(stream)
         for view in codec.views:
             decoded = codec.decode(stream, view)
             for task in tasks:
                 observations[task.net.name, view].append(task.observe(index, decoded))
         progress.step()
-    return rates, digest.hexdigest()[:16], observations
+    return sizes, pixels, digest.hexdigest()[:16], observations
 
 
 def _run_set(

@@ -2,6 +2,7 @@
 
 import email
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -19,8 +20,6 @@ PACKAGES = {
 }
 DATA_SUFFIXES = {".py", ".pyi", ".typed"}
 DEFAULT_BUNDLE = PACKAGES["ugicm"] / "default_bundle"
-
-pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +53,7 @@ def run_elsewhere(site: Path, folder: Path, code: str) -> str:
     return subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True, text=True).stdout
 
 
+@pytest.mark.slow
 def test_source_distribution_carries_all_sources(built):
     with tarfile.open(built[0]) as archive:
         names = {name.split("/", 1)[1] for name in archive.getnames() if "/" in name}
@@ -64,6 +64,7 @@ def test_source_distribution_carries_all_sources(built):
     assert not [name for name in names if name.endswith((".so", ".pyc", ".o"))]
 
 
+@pytest.mark.slow
 def test_wheel_holds_every_module_and_data_file(built):
     with zipfile.ZipFile(built[1]) as archive:
         names = set(archive.namelist())
@@ -79,12 +80,14 @@ def test_wheel_holds_every_module_and_data_file(built):
     assert others.pop().startswith("ugicm_coder/_core.")
 
 
+@pytest.mark.slow
 def test_base_install_is_small(built):
     required = metadata(built[1]).get_all("Requires-Dist")
     base = {line.split(">")[0].strip() for line in required if "extra ==" not in line}
     assert base == {"numpy", "Pillow"}
 
 
+@pytest.mark.slow
 def test_extras_are_those_of_the_readme(built):
     extras = set(metadata(built[1]).get_all("Provides-Extra"))
     assert extras == {"cpu", "gpu", "tensorrt", "train", "export", "server", "bench", "dev"}
@@ -92,6 +95,7 @@ def test_extras_are_those_of_the_readme(built):
     assert not [name for name in extras if f"`{name}`" not in readme]
 
 
+@pytest.mark.slow
 def test_commands_are_declared(built):
     with zipfile.ZipFile(built[1]) as archive:
         name = next(name for name in archive.namelist() if name.endswith("entry_points.txt"))
@@ -100,6 +104,7 @@ def test_commands_are_declared(built):
     assert commands == {"ugicm", "ugicm-train", "ugicm-export"}
 
 
+@pytest.mark.slow
 def test_installed_packages_come_from_the_wheel(installed, tmp_path):
     code = "import importlib, sys\nfor name in sys.argv[1:]: print(importlib.import_module(name).__file__)"
     code = code.replace("sys.argv[1:]", repr(tuple(PACKAGES)))
@@ -108,11 +113,13 @@ def test_installed_packages_come_from_the_wheel(installed, tmp_path):
     assert all(Path(file).is_relative_to(installed) for file in files)
 
 
+@pytest.mark.slow
 def test_installed_coder_works(installed, tmp_path):
     code = "import ugicm_coder; print(hex(ugicm_coder.crc32c(b'123456789')))"
     assert run_elsewhere(installed, tmp_path, code).strip() == "0xe3069283"
 
 
+@pytest.mark.slow
 def test_version_is_that_of_the_sources(built, installed, tmp_path):
     version = run_elsewhere(installed, tmp_path, "import ugicm; print(ugicm.__version__)").strip()
     assert metadata(built[1])["Version"] == version
@@ -120,6 +127,7 @@ def test_version_is_that_of_the_sources(built, installed, tmp_path):
 
 
 @pytest.mark.skipif(not DEFAULT_BUNDLE.is_dir(), reason="this checkout has no default bundle")
+@pytest.mark.slow
 def test_installed_runtime_codes_a_picture_with_its_own_bundle(installed, tmp_path):
     pytest.importorskip("onnxruntime")
     code = (
@@ -134,3 +142,13 @@ def test_installed_runtime_codes_a_picture_with_its_own_bundle(installed, tmp_pa
     path, *shape = done.stdout.decode().strip().split("|")
     assert Path(path).is_relative_to(installed)
     assert shape == ["40", "70", "3"]
+
+
+@pytest.mark.parametrize(
+    "page", ["README.md", "CONTRIBUTING.md", *sorted(p.name for p in (ROOT / "docs").glob("*.md"))]
+)
+def test_relative_links_lead_somewhere(page):
+    file = ROOT / page if (ROOT / page).is_file() else ROOT / "docs" / page
+    links = re.findall(r"\]\(([^)#\s]+)[^)]*\)", file.read_text(encoding="utf-8"))
+    missing = [link for link in links if "://" not in link and not (file.parent / link).exists()]
+    assert missing == []

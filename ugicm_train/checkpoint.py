@@ -106,5 +106,7 @@ def load_state(folder: Path) -> tuple[TrainConfig, int, dict[str, Tensor]]:
     except SafetensorError as error:
         raise CheckpointError(f"{path} is damaged: {error}") from None
     if not metadata or not {"train", "step"} <= metadata.keys():
-        raise CheckpointError(f"{path} is not the state of a training run: its metadata lacks the step and the settings")
+        raise CheckpointError(
+            f"{path} is not the state of a training run: its metadata lacks the step and the settings"
+        )
     return from_dict(TrainConfig, json.loads(metadata["train"])), int(metadata["step"]), tensors

@@ -10,7 +10,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ugicm_train.config import PRESETS, QUALITY_LEVELS, NetworkConfig, TrainConfig, network_preset
+from ugicm_train.config import (
+    PRESETS,
+    QUALITY_LEVELS,
+    NetworkConfig,
+    TrainConfig,
+    field_sentences,
+    network_preset,
+)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -34,9 +41,10 @@ def parser() -> argparse.ArgumentParser:
     fit.add_argument("--device", default="cpu", help="cpu, cuda or another accelerator of Lightning Fabric")
     fit.add_argument("--processes", type=_count, default=1, help="data-parallel processes, one per device")
     options = fit.add_argument_group("training", "saved with the checkpoint; see ugicm_train/config.py")
+    sentences = field_sentences(TrainConfig)
     for field in dataclasses.fields(TrainConfig):
-        default = field.default
-        options.add_argument(f"--{field.name.replace('_', '-')}", type=type(default), default=default, help=" ")
+        flag, default = f"--{field.name.replace('_', '-')}", field.default
+        options.add_argument(flag, type=type(default), default=default, help=sentences[field.name].replace("%", "%%"))
 
     evaluate = commands.add_parser("evaluate", help="estimated bpp and PSNR of a checkpoint on a folder")
     evaluate.add_argument("checkpoint", type=Path)
@@ -44,6 +52,10 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--levels", type=_level, nargs="+", default=[0, 8, 16, 24, 32, 40, 48, 56, 63])
     evaluate.add_argument("--preferences", type=_preference, nargs="+", default=[0.0])
     evaluate.add_argument("--images", type=_count, help="only the first so many images")
+
+    pack = commands.add_parser("pack", help="copy a checkpoint's weights in half the bytes, to keep or to ship")
+    pack.add_argument("checkpoint", type=Path)
+    pack.add_argument("--out", required=True, type=Path, help="checkpoint folder to write (float16, not resumable)")
     return top
 
 
@@ -128,11 +140,21 @@ def run_evaluate(args: argparse.Namespace) -> int:
     return 0
 
 
+def run_pack(args: argparse.Namespace) -> int:
+    """Write the weights as float16; exporting the result gives the same bundle, because export rounds them so anyway."""
+    from ugicm_train.checkpoint import load_codec, save_weights
+
+    codec, history = load_codec(args.checkpoint)
+    save_weights(args.out, codec.config, codec.state_dict(), history, half=True)
+    print(f"wrote {args.out}")
+    return 0
+
+
 def main(argv: list[str] | None = None) -> int:
     """Entry point; returns the exit code. Errors that a user can mend are one sentence on stderr."""
     args = parser().parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
-    commands = {"describe": run_describe, "fit": run_fit, "evaluate": run_evaluate}
+    commands = {"describe": run_describe, "fit": run_fit, "evaluate": run_evaluate, "pack": run_pack}
     try:
         return commands[args.command](args)
     except (OSError, ValueError, RuntimeError) as error:

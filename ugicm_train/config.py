@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
+import inspect
+import itertools
 import math
+import textwrap
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,16 +29,16 @@ class NetworkConfig:
     """Z, channels of the hyper latent z."""
     analysis8: int = 2
     """Residual blocks of the analysis at 1/8 resolution."""
-    analysis16: int = 2
+    analysis16: int = 1
     """Residual blocks of the analysis at 1/16 resolution."""
-    synthesis16: int = 2
+    synthesis16: int = 0
     """Residual blocks of the synthesis at 1/16 resolution."""
-    synthesis8: int = 4
+    synthesis8: int = 5
     """Preference-conditioned residual blocks of the synthesis at 1/8 resolution."""
     context: int = 128
     """Width of the mean network at 1/16 resolution."""
     context_blocks: int = 2
-    """Residual blocks of each of the three context steps."""
+    """Spatial blocks of each of the three context steps."""
     scale_hidden: int = 192
     """K1, channels of the integer scale network at 1/64 resolution."""
     scale_fine: int = 64
@@ -156,3 +160,15 @@ def from_dict(kind: type, values: dict[str, Any]) -> Any:
     if unknown:
         raise ValueError(f"unknown {kind.__name__} fields {unknown}; this file was written by another version")
     return kind(**values)
+
+
+def field_sentences(kind: type) -> dict[str, str]:
+    """Name -> the sentence under each field of a config dataclass, the only place where a field is explained."""
+    (body,) = (
+        node.body for node in ast.parse(textwrap.dedent(inspect.getsource(kind))).body if isinstance(node, ast.ClassDef)
+    )
+    found = {}
+    for before, node in itertools.pairwise(body):
+        if isinstance(before, ast.AnnAssign) and isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            found[before.target.id] = str(node.value.value)  # type: ignore[union-attr]
+    return found

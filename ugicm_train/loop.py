@@ -29,6 +29,8 @@ from ugicm_train.teacher import Teacher
 log = logging.getLogger(__name__)
 
 VALIDATION_LEVELS = (8, 24, 40, 56)
+HUMAN_SHARE, MACHINE_SHARE = 0.4, 0.3
+"""Shares of the crops at preference 0 and at 1; the rest is spread evenly between."""
 KLT_PATCHES, KLT_SIDE = 60000, 16
 
 
@@ -60,9 +62,9 @@ def draw_batch(
     count //= processes
     x = source.crops(rng, count, side)
     level = torch.from_numpy(rng.integers(QUALITY_LEVELS, size=count))
-    ends = rng.random(count) < 0.5
-    preference = np.where(ends, rng.integers(2, size=count), rng.random(count)).astype(np.float32)
-    return x, level, torch.from_numpy(preference)
+    share = rng.random(count)
+    preference = np.where(share < HUMAN_SHARE, 0.0, np.where(share > 1 - MACHINE_SHARE, 1.0, rng.random(count)))
+    return x, level, torch.from_numpy(preference.astype(np.float32))
 
 
 class Trainer:

@@ -31,6 +31,16 @@ def squared_error(view: Tensor, x: Tensor) -> Tensor:
     return (view - x).square().mean((1, 2, 3)) * 255**2
 
 
+def teacher_distance(teacher: Teacher, view: Tensor, x: Tensor, preference: Tensor) -> Tensor:
+    """Teacher distance (N,) of the pictures whose preference (N,) is above 0, and 0 for the others, which do not ask."""
+    scale = TEACHER_SCALES[int(torch.randint(len(TEACHER_SCALES), ()))]
+    asked = torch.nonzero(preference > 0).flatten()
+    distance = torch.zeros(len(x), device=x.device)
+    if len(asked) == 0:
+        return distance
+    return distance.index_put((asked,), teacher.distance(view[asked], x[asked], scale))
+
+
 def training_loss(
     config: TrainConfig, coded: Coded, x: Tensor, level: Tensor, preference: Tensor, teacher: Teacher | None
 ) -> Loss:
@@ -44,11 +54,10 @@ def training_loss(
     distortion = error
     terms = {"bpp": bpp.mean(), "mse": error.mean()}
     if teacher is not None:
-        scale = TEACHER_SCALES[int(torch.randint(len(TEACHER_SCALES), ()))]
-        distance = teacher.distance(coded.view, x, scale)
+        distance = teacher_distance(teacher, coded.view, x, preference)
         machine = config.machine_mse * error + config.machine_teacher * TEACHER_UNIT * distance
         distortion = (1 - preference) * error + preference * machine
-        terms["teacher"] = distance.mean()
+        terms["teacher"] = distance.sum() / (preference > 0).sum().clamp(min=1)
     weight = rate_lambda(level.to(error.dtype))
     total = ((bpp + weight * distortion) / (weight / REFERENCE_LAMBDA).sqrt()).mean()
     return Loss(total, {"loss": total} | terms)

@@ -53,6 +53,7 @@ class MobileNetTeacher(nn.Module):
         if wrong:
             raise ValueError(f"{path} is not a timm mobilenetv2_100 file: unmatched tensors {wrong[:4]}")
         self.requires_grad_(False)
+        self.to(memory_format=torch.channels_last)
         self.eval()
 
     def train(self, mode: bool = True) -> MobileNetTeacher:
@@ -61,6 +62,7 @@ class MobileNetTeacher(nn.Module):
 
     def features(self, x: Tensor) -> list[Tensor]:
         """Feature maps of (N,3,H,W) in [0,1] after six block groups and the head."""
+        x = x.contiguous(memory_format=torch.channels_last)
         h = self.net.bn1(self.net.conv_stem(x * 2 - 1))
         found = []
         for depth, block in enumerate(self.net.blocks):

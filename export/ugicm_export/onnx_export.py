@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ugicm_export.half import store_as_half
-from ugicm_export.views import DecoderView, EncoderView, frozen
+from ugicm_export.views import DecoderView, EncoderView
 from ugicm_train.model.codec import Codec
 
 OPSET = 17
@@ -29,7 +29,7 @@ def encoder_onnx(codec: Codec, opset: int = OPSET) -> bytes:
         "r": {0: "batch", 2: "height_16", 3: "width_16"},
     }
     inputs = {"image": image, "quality": torch.zeros(1, dtype=torch.int64)}
-    return _export(EncoderView(frozen(codec)), inputs, ["z", "r"], spatial, opset)
+    return _export(EncoderView(codec), inputs, ["z", "r"], spatial, opset)
 
 
 def decoder_onnx(codec: Codec, opset: int = OPSET) -> bytes:
@@ -48,7 +48,7 @@ def decoder_onnx(codec: Codec, opset: int = OPSET) -> bytes:
         "quality": torch.zeros(1, dtype=torch.int64),
         "preference": torch.zeros(1),
     }
-    return _export(DecoderView(frozen(codec)), inputs, ["image"], spatial, opset)
+    return _export(DecoderView(codec), inputs, ["image"], spatial, opset)
 
 
 def _export(

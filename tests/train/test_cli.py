@@ -4,10 +4,13 @@ import subprocess
 import sys
 
 import pytest
+import torch
 from tiny_train import NETWORK, tiny_codec
 
 from ugicm_train.checkpoint import load_codec, save_weights
 from ugicm_train.cli import main
+from ugicm_train.config import TrainConfig, field_sentences, network_preset
+from ugicm_train.describe import describe
 
 QUICK = [
     "--steps",
@@ -44,8 +47,9 @@ def sentence(capsys, *arguments):
 def test_describe_prints_the_counts(capsys):
     assert main(["describe", "--preset", "nano"]) == 0
     text = capsys.readouterr().out
-    assert "3,914,176" in text
-    assert "kMAC/pixel" in text
+    found = describe(network_preset("nano"))
+    assert f"{found.parameters:,}" in text
+    assert f"{found.decoder_kmac:.1f} kMAC/pixel" in text
 
 
 def test_fit_resume_and_evaluate(start, pictures, tmp_path, capsys):
@@ -60,6 +64,25 @@ def test_fit_resume_and_evaluate(start, pictures, tmp_path, capsys):
     arguments = ["evaluate", str(out), "--data", str(pictures), "--levels", "0", "63", "--images", "1"]
     assert main([*arguments, "--preferences", "0", "1"]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 5
+
+
+def test_fit_help_explains_every_setting(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "1000")  # no sentence is wrapped
+    with pytest.raises(SystemExit):
+        main(["fit", "--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    for name, sentence in field_sentences(TrainConfig).items():
+        assert f"--{name.replace('_', '-')} " in text
+        assert " ".join(sentence.split()) in text
+
+
+def test_pack_halves_the_weights(start, tmp_path):
+    assert main(["pack", str(start), "--out", str(tmp_path / "packed")]) == 0
+    sizes = [(folder / "weights.safetensors").stat().st_size for folder in (tmp_path / "packed", start)]
+    assert sizes[0] < 0.7 * sizes[1]
+    packed, _ = load_codec(tmp_path / "packed")
+    for name, value in tiny_codec().state_dict().items():
+        assert torch.equal(packed.state_dict()[name], value.half().float()), name
 
 
 def test_missing_data_is_one_sentence(tmp_path, capsys):

@@ -11,6 +11,7 @@ from ugicm_train.config import (
     PRESETS,
     NetworkConfig,
     TrainConfig,
+    field_sentences,
     from_dict,
     network_preset,
     rate_lambda,
@@ -92,6 +93,13 @@ def test_configs_survive_json_types():
     assert from_dict(TrainConfig, dataclasses.asdict(config)) == config
     with pytest.raises(ValueError, match="wings"):
         from_dict(TrainConfig, {"steps": 7, "wings": 2})
+
+
+@pytest.mark.parametrize("kind", [NetworkConfig, TrainConfig])
+def test_every_field_has_its_sentence(kind):
+    sentences = field_sentences(kind)
+    assert list(sentences) == [field.name for field in dataclasses.fields(kind)]
+    assert all(len(sentence) > 10 for sentence in sentences.values())
 
 
 def test_configs_are_frozen():

@@ -10,7 +10,7 @@ from PIL import Image
 from tiny_train import TRAIN, draw_pictures
 
 from ugicm_train.data import CropSource, find_images, read_image
-from ugicm_train.loop import draw_batch
+from ugicm_train.loop import HUMAN_SHARE, MACHINE_SHARE, draw_batch
 
 
 def png_with_broken_chunk(path):
@@ -131,8 +131,10 @@ def test_batches_cover_levels_and_the_whole_preference_axis(pictures):
     assert 0 <= x.min() <= x.max() <= 1
     assert (level.min(), level.max()) == (0, 63)
     assert (preference.min(), preference.max()) == (0, 1)
-    assert 0.15 < (preference == 0).float().mean() < 0.35
-    assert 0.15 < (preference == 1).float().mean() < 0.35
+    assert (preference == 0).float().mean() == pytest.approx(HUMAN_SHARE, abs=0.07)
+    assert (preference == 1).float().mean() == pytest.approx(MACHINE_SHARE, abs=0.07)
+    between = preference[(preference > 0) & (preference < 1)]
+    assert between.mean() == pytest.approx(0.5, abs=0.1)
 
 
 def test_batches_are_shared_equally_or_refused(pictures):

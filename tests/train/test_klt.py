@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from torch.nn.functional import pixel_unshuffle
 
 from ugicm_train.config import NetworkConfig
 from ugicm_train.data import CropSource
 from ugicm_train.evaluate import evaluate
-from ugicm_train.model.codec import Codec
+from ugicm_train.model.codec import PATCH, Codec
 from ugicm_train.model.klt import principal_axes, start_from_klt
 
 NETWORK = NetworkConfig(
@@ -70,7 +71,7 @@ def test_start_expects_the_spread_of_the_latent(started, photo):
     x = torch.tensor(photo[:256, :256]).permute(2, 0, 1)[None].float() / 255
     level = torch.tensor([40])
     with torch.no_grad():
-        y = started.analysis(x, level)
+        y = started.analysis(pixel_unshuffle(x, PATCH), level)
         index = started.scale_network(torch.zeros(1, NETWORK.hyper, 4, 4), level)
     assert index.shape == y.shape
     strongest, weakest = index[0, 0].mean(), index[0, -1].mean()

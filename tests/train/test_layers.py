@@ -1,9 +1,10 @@
 """Building blocks: the shortcuts equal the textbook operations, and a block starts as a small change."""
 
+import pytest
 import torch
 import torch.nn.functional as F
 
-from ugicm_train.model.layers import Downsample, Pointwise, QualityTable, ResidualBlock, Upsample
+from ugicm_train.model.layers import Downsample, Pointwise, QualityTable, ResidualBlock, SpatialBlock, Upsample
 
 
 def test_pointwise_is_a_matrix_per_position():
@@ -28,15 +29,17 @@ def test_upsample_undoes_an_orthonormal_downsample():
     torch.testing.assert_close(up(down(x)), x, atol=1e-5, rtol=1e-5)
 
 
-def test_block_starts_near_identity():
-    block, x = ResidualBlock(16), torch.randn(1, 16, 8, 8)
+@pytest.mark.parametrize("kind", [SpatialBlock, ResidualBlock])
+def test_block_starts_near_identity(kind):
+    block, x = kind(16), torch.randn(1, 16, 8, 8)
     block.start_near_identity()
     change = (block(x) - x).norm() / x.norm()
     assert 0 < change < 0.02
 
 
-def test_condition_changes_the_block_per_picture():
-    block, x = ResidualBlock(8, condition=4), torch.randn(1, 8, 4, 4).expand(2, -1, -1, -1)
+@pytest.mark.parametrize("kind", [SpatialBlock, ResidualBlock])
+def test_condition_changes_the_block_per_picture(kind):
+    block, x = kind(8, condition=4), torch.randn(1, 8, 4, 4).expand(2, -1, -1, -1)
     same, other = torch.randn(4), torch.randn(4)
     first, second = block(x, torch.stack([same, other]))
     torch.testing.assert_close(block(x[:1], same[None])[0], first)

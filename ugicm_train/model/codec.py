@@ -39,7 +39,7 @@ class Coded:
 
 
 class Analysis(nn.Module):
-    """x (N,3,H,W) in [0,1] -> y (N,M,H/16,W/16), already multiplied by the gain of its quality level."""
+    """Pictures as 8x8 patches (N,192,H/8,W/8) in [0,1] -> y (N,M,H/16,W/16), multiplied by the gain of its quality level."""
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
@@ -52,9 +52,9 @@ class Analysis(nn.Module):
         self.leave = Pointwise(c16, config.latent)
         self.log_gain = QualityTable(QUALITY_LEVELS, knots, config.latent)
 
-    def forward(self, x: Tensor, level: Tensor) -> Tensor:
+    def forward(self, patches: Tensor, level: Tensor) -> Tensor:
         condition = self.condition(level)
-        x = self.stem(F.pixel_unshuffle(x, PATCH))
+        x = self.stem(patches)
         for block in self.blocks8:
             x = block(x, condition)
         x = self.down(x)
@@ -136,7 +136,7 @@ class Codec(nn.Module):
         Symbols are rounded with a straight-through gradient; while training the rate sees uniform noise instead
         (Minnen and Singh, "Channel-wise autoregressive entropy models", ICIP 2020).
         """
-        y = self.analysis(x, level)
+        y = self.analysis(F.pixel_unshuffle(x, PATCH), level)
         z = self.hyper_analysis(y).float()
         z_hat = clamp_recoverable(round_ste(z), -HYPER_MAX, HYPER_MAX)
         z_scale = index_to_scale(self.hyper_scale_index(level))[:, :, None, None]
@@ -152,7 +152,11 @@ class Codec(nn.Module):
 
     def encode(self, x: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
         """x (N,3,H,W), level (N,) -> integer-valued float symbols z (N,Z,H/64,W/64) and r (N,M,H/16,W/16)."""
-        y = self.analysis(x, level)
+        return self.encode_patches(F.pixel_unshuffle(x, PATCH), level)
+
+    def encode_patches(self, patches: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
+        """`encode` of a picture given as 8x8 patches (N,192,H/8,W/8), channels in the order of pixel_unshuffle."""
+        y = self.analysis(patches, level)
         z = torch.floor(self.hyper_analysis(y) + 0.5).clamp(-HYPER_MAX, HYPER_MAX)
         residual = torch.zeros_like(y)
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from ugicm_train.config import QUALITY_LEVELS, rate_lambda
 from ugicm_train.model.codec import PATCH, PIXELS, Codec
 from ugicm_train.model.entropy import SCALE_MIN
-from ugicm_train.model.layers import ResidualBlock
+from ugicm_train.model.layers import SpatialBlock
 
 FEATURE_GAIN = 4.0
 """Features are 4 times the KLT of pixels in [0,1], so that the strongest are of the order of 1."""
@@ -33,7 +33,7 @@ def start_from_klt(codec: Codec, patches: Tensor) -> None:
     """Set stem, down-sampling, up-sampling, head and gains of a fresh codec from patches (n,3,16,16) in [0,1]."""
     analysis, synthesis, config = codec.analysis, codec.synthesis, codec.config
     for module in codec.modules():
-        if isinstance(module, ResidualBlock):
+        if isinstance(module, SpatialBlock):
             module.start_near_identity()
     pixels = F.pixel_unshuffle(patches, PATCH)
     mean, axes = principal_axes(pixels.permute(0, 2, 3, 1).reshape(-1, PIXELS), config.channels8)

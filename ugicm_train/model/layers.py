@@ -22,10 +22,10 @@ class Pointwise(nn.Module):
         return F.conv2d(x, self.weight[:, :, None, None], self.bias)
 
 
-class ResidualBlock(nn.Module):
-    """1x1, activation, depthwise 3x3, 1x1 residual, then a 1x1-expand-1x1 residual; (N,C,H,W) -> (N,C,H,W).
+class SpatialBlock(nn.Module):
+    """1x1, activation, depthwise 3x3, 1x1 as a residual; (N,C,H,W) -> (N,C,H,W).
 
-    With `condition` > 0 a (N, condition) vector sets a scale and a shift per channel before the first activation
+    With `condition` > 0 a (N, condition) vector sets a scale and a shift per channel before the activation
     (the PCDM of UG-ICM, arXiv 2501.04579; a feature-wise linear modulation).
     """
 
@@ -34,8 +34,6 @@ class ResidualBlock(nn.Module):
         self.mix_in = Pointwise(channels, channels)
         self.depthwise = nn.Conv2d(channels, channels, 3, padding=1, groups=channels)
         self.mix_out = Pointwise(channels, channels)
-        self.expand = Pointwise(channels, 2 * channels)
-        self.contract = Pointwise(2 * channels, channels)
         self.modulation = nn.Linear(condition, 2 * channels) if condition else None
         if self.modulation is not None:
             nn.init.normal_(self.modulation.weight, std=0.01)
@@ -46,15 +44,35 @@ class ResidualBlock(nn.Module):
         if self.modulation is not None:
             scale, shift = self.modulation(condition)[:, :, None, None].chunk(2, dim=1)
             hidden = hidden * (1 + scale) + shift
-        x = x + self.mix_out(self.depthwise(F.leaky_relu(hidden, SLOPE)))
+        return x + self.mix_out(self.depthwise(F.leaky_relu(hidden, SLOPE)))
+
+    def start_near_identity(self) -> None:
+        """Make the block start as a small change of its input."""
+        _shrink(self.mix_out)
+
+
+class ResidualBlock(SpatialBlock):
+    """A spatial block followed by a 1x1-expand-1x1 residual; (N,C,H,W) -> (N,C,H,W)."""
+
+    def __init__(self, channels: int, condition: int = 0) -> None:
+        super().__init__(channels, condition)
+        self.expand = Pointwise(channels, 2 * channels)
+        self.contract = Pointwise(2 * channels, channels)
+
+    def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        x = super().forward(x, condition)
         return x + self.contract(F.leaky_relu(self.expand(x), SLOPE))
 
-    @torch.no_grad()
-    def start_near_identity(self, factor: float = 0.01) -> None:
-        """Scale the last 1x1 of both residual branches by `factor`, so that the block starts as a small change."""
-        for last in (self.mix_out, self.contract):
-            last.weight.mul_(factor)
-            last.bias.zero_()
+    def start_near_identity(self) -> None:
+        super().start_near_identity()
+        _shrink(self.contract)
+
+
+@torch.no_grad()
+def _shrink(last: Pointwise, factor: float = 0.01) -> None:
+    """Scale the last 1x1 of a residual branch."""
+    last.weight.mul_(factor)
+    last.bias.zero_()
 
 
 class Upsample(nn.Module):

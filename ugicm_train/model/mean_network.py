@@ -12,7 +12,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from ugicm_train.model.layers import Pointwise, QualityTable, ResidualBlock, Upsample
+from ugicm_train.model.layers import Pointwise, QualityTable, ResidualBlock, SpatialBlock, Upsample
 
 STEPS = 4
 POSITION_ORDER = ((0, 2), (3, 1))
@@ -36,12 +36,11 @@ class MeanNetwork(nn.Module):
         super().__init__()
         self.coarse = nn.Sequential(Upsample(hyper, hyper), ResidualBlock(hyper), Upsample(hyper, width))
         self.quality = QualityTable(levels, knots, width)
-        self.fine = ResidualBlock(width)
         self.first = Pointwise(width, latent)
         self.context = nn.ModuleList(
             nn.Sequential(
                 Pointwise(width + latent, width),
-                *[ResidualBlock(width) for _ in range(blocks)],
+                *[SpatialBlock(width) for _ in range(blocks)],
                 Pointwise(width, latent),
             )
             for _ in range(STEPS - 1)
@@ -53,8 +52,7 @@ class MeanNetwork(nn.Module):
 
         `code(mu_i, mask)` returns the residual symbols (N,M,h,w) of a step given its means; only values under the mask count.
         """
-        prior = self.coarse(z)
-        prior = self.fine(prior + self.quality(level)[:, :, None, None])
+        prior = self.coarse(z) + self.quality(level)[:, :, None, None]
         height, width = prior.shape[2:]
         masks = self.masks[:, :, None, :, None].expand(-1, -1, height // 2, -1, width // 2, -1)
         masks = masks.reshape(STEPS, -1, height, width)
