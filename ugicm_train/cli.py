@@ -1,4 +1,4 @@
-"""`ugicm-train`: describe a preset, train a stage, evaluate a checkpoint."""
+"""`ugicm-train`: describe a preset, train a stage, look at a checkpoint."""
 
 from __future__ import annotations
 
@@ -52,6 +52,12 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--levels", type=_level, nargs="+", default=[0, 8, 16, 24, 32, 40, 48, 56, 63])
     evaluate.add_argument("--preferences", type=_preference, nargs="+", default=[0.0])
     evaluate.add_argument("--images", type=_count, help="only the first so many images")
+
+    ablate = commands.add_parser("ablate", help="rate that each residual branch of a checkpoint saves")
+    ablate.add_argument("checkpoint", type=Path)
+    ablate.add_argument("--data", required=True, help="folder with images")
+    ablate.add_argument("--levels", type=_level, nargs="+", default=[12, 32, 46], help="each at most 59")
+    ablate.add_argument("--images", type=_count, default=4, help="only the first so many images")
 
     pack = commands.add_parser("pack", help="copy a checkpoint's weights in half the bytes, to keep or to ship")
     pack.add_argument("checkpoint", type=Path)
@@ -140,6 +146,23 @@ def run_evaluate(args: argparse.Namespace) -> int:
     return 0
 
 
+def run_ablate(args: argparse.Namespace) -> int:
+    """Print the rate change of every branch."""
+    from ugicm_train.ablation import SLOPE_STEP, ablate
+    from ugicm_train.checkpoint import load_codec
+    from ugicm_train.data import find_images, read_image
+
+    if max(args.levels) + SLOPE_STEP >= QUALITY_LEVELS:
+        raise ValueError(f"levels must be at most {QUALITY_LEVELS - 1 - SLOPE_STEP} here, got {max(args.levels)}")
+    codec, _ = load_codec(args.checkpoint)
+    images = [read_image(path) for path in find_images(args.data)[: args.images]]
+    print(f"{'branch':42s} parameters  rate change at equal PSNR, levels {args.levels}")
+    for branch in ablate(codec, images, args.levels):
+        changes = " ".join(f"{change:+7.1%}" for change in branch.rate_change)
+        print(f"{branch.name:42s} {branch.parameters:10,d}  {changes}", flush=True)
+    return 0
+
+
 def run_pack(args: argparse.Namespace) -> int:
     """Write the weights as float16; exporting the result gives the same bundle, because export rounds them so anyway."""
     from ugicm_train.checkpoint import load_codec, save_weights
@@ -154,7 +177,13 @@ def main(argv: list[str] | None = None) -> int:
     """Entry point; returns the exit code. Errors that a user can mend are one sentence on stderr."""
     args = parser().parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
-    commands = {"describe": run_describe, "fit": run_fit, "evaluate": run_evaluate, "pack": run_pack}
+    commands = {
+        "describe": run_describe,
+        "fit": run_fit,
+        "evaluate": run_evaluate,
+        "ablate": run_ablate,
+        "pack": run_pack,
+    }
     try:
         return commands[args.command](args)
     except (OSError, ValueError, RuntimeError) as error:

@@ -53,7 +53,7 @@ class MobileNetTeacher(nn.Module):
         if wrong:
             raise ValueError(f"{path} is not a timm mobilenetv2_100 file: unmatched tensors {wrong[:4]}")
         self.requires_grad_(False)
-        self.to(memory_format=torch.channels_last)
+        self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.eval()
 
     def train(self, mode: bool = True) -> MobileNetTeacher:
