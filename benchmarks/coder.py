@@ -1,6 +1,7 @@
 """Speed and rate of the entropy coder on one core, beside compressai.ans and constriction where they are installed.
 
     python -m benchmarks.coder                                  synthetic latents of a 768x512 photo at four rates
+    python -m benchmarks.coder --photos a.png b.png --qualities 20 50 80      what our model makes of photos
     python -m benchmarks.coder --latents a.npz --entropy entropy.bin --json result.json
 
 An .npz holds `r` int16 (M,h,w), `scale_indexes` uint8 (M,h,w) and, optionally, `z` int16 (Z,hz,wz) and `quality`. Times are processor
@@ -15,6 +16,7 @@ import json
 import math
 import os
 import platform
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -23,34 +25,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from ugicm_coder import (
-    SCALES,
-    EntropyModel,
-    EntropyModelSpec,
-    IntegerLayer,
-    build_tables,
-    ideal_bits,
-    pack,
-)
+from ugicm_coder import SCALES, EntropyModel, EntropyModelSpec, IntegerLayer, ModelError, build_tables, ideal_bits, pack
 
-BPP = (0.1, 0.3, 0.6, 1.0)
-"""Rates of the synthetic latents."""
-
-LATENT_SHAPE = (192, 32, 48)
-"""M, h, w of a 768x512 photo."""
-
-PIXELS_PER_POSITION = 256
-
-
-@dataclass(frozen=True)
-class Latents:
-    """Symbols of one picture."""
-
-    name: str
-    r: npt.NDArray[np.int16]
-    scale_indexes: npt.NDArray[np.uint8]
-    z: npt.NDArray[np.int16] | None = None
-    quality: int = 0
+from .errors import BenchmarkError
+from .latents import BPP, PIXELS_PER_POSITION, Latents, load, of_photos, synthetic
 
 
 @dataclass(frozen=True)
@@ -95,62 +73,6 @@ def standard_model(hyper: int = 96, wide: int = 192, narrow: int = 64, latent: i
     )
     z_index = np.full((64, hyper), 40, np.uint8)
     return EntropyModel(pack(EntropyModelSpec(z_index, layers, np.zeros((64, latent), np.int32))))
-
-
-def entropies() -> npt.NDArray[np.float64]:
-    """Bits per symbol of each scale index."""
-    bits = []
-    for scale in SCALES:
-        reach = int(8 * scale) + 2
-        edges = np.array([math.erf((v - 0.5) / (scale * math.sqrt(2.0))) for v in range(-reach, reach + 2)])
-        probability = np.diff(edges) / 2
-        probability = probability[probability > 0]
-        bits.append(float(-(probability * np.log2(probability)).sum()))
-    return np.array(bits)
-
-
-def smooth(field: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """A field at a quarter of the resolution, enlarged four times by linear interpolation in both directions."""
-    for axis in (1, 2):
-        size = field.shape[axis]
-        place = np.clip((np.arange(4 * size) - 1.5) / 4, 0, size - 1)
-        low = np.minimum(place.astype(int), max(size - 2, 0))
-        weight = (place - low).reshape([-1 if a == axis else 1 for a in range(3)])
-        high = np.minimum(low + 1, size - 1)
-        field = np.take(field, low, axis) * (1 - weight) + np.take(field, high, axis) * weight
-    return field
-
-
-def synthetic(bpp: float, seed: int = 0) -> Latents:
-    """Latents of a given rate: activity varies over the picture, falls from channel to channel, and both share a slow field."""
-    generator = np.random.default_rng(seed)
-    channels, rows, columns = LATENT_SHAPE
-    common = smooth(generator.normal(size=(1, rows // 4, columns // 4)))
-    own = smooth(generator.normal(size=(channels, rows // 4, columns // 4)))
-    fall = np.linspace(24, -24, channels)[:, None, None]
-    shape = fall + 9 * common + 4 * own + generator.normal(size=LATENT_SHAPE)
-    bits = entropies()
-    low, high = -80.0, 100.0
-    for _ in range(40):
-        middle = (low + high) / 2
-        indexes = np.clip(np.rint(shape + middle), 0, 63).astype(np.uint8)
-        if bits[indexes].sum() > bpp * rows * columns * PIXELS_PER_POSITION:
-            high = middle
-        else:
-            low = middle
-    r = np.rint(generator.normal(size=LATENT_SHAPE) * SCALES[indexes]).astype(np.int16)
-    return Latents(f"synthetic {bpp}", r, indexes)
-
-
-def load(path: Path) -> Latents:
-    """Reads an .npz. Raises ValueError when an array is missing."""
-    with np.load(path) as file:
-        missing = {"r", "scale_indexes"} - set(file.files)
-        if missing:
-            raise ValueError(f"{path} lacks {sorted(missing)}; expected r, scale_indexes and optionally z, quality")
-        z = file["z"].astype(np.int16) if "z" in file.files else None
-        quality = int(file["quality"]) if "quality" in file.files else 0
-        return Latents(path.stem, file["r"].astype(np.int16), file["scale_indexes"].astype(np.uint8), z, quality)
 
 
 def measure(
@@ -290,41 +212,65 @@ def table_text(rows: list[Row]) -> str:
     return "\n".join(lines)
 
 
-def main() -> None:
-    """Runs the benchmark."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--latents", nargs="*", type=Path, default=[], help=".npz files; synthetic latents without any")
-    parser.add_argument(
-        "--entropy", type=Path, help="entropy.bin of the model that made the latents; a standard one without"
-    )
-    parser.add_argument("--seconds", type=float, default=0.5, help="time per measurement")
-    parser.add_argument("--json", type=Path, help="also write the figures here")
-    options = parser.parse_args()
-    sets = [load(path) for path in options.latents] or [synthetic(bpp) for bpp in BPP]
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    top = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    source = top.add_mutually_exclusive_group()
+    source.add_argument("--photos", nargs="+", type=Path, help="pictures that our model turns into latents")
+    source.add_argument("--latents", nargs="+", type=Path, help=".npz files; synthetic latents without any")
+    top.add_argument("--bundle", type=Path, help="with --photos: our model (default: that of the runtime)")
+    top.add_argument("--qualities", nargs="+", type=float, default=[15, 30, 50, 75], help="with --photos: 0..100")
+    top.add_argument("--entropy", type=Path, help="with --latents: entropy.bin that made them; a standard one without")
+    top.add_argument("--seconds", type=float, default=0.5, help="time per measurement")
+    top.add_argument("--json", type=Path, help="also write the figures here")
+    return top
+
+
+def gather(options: argparse.Namespace) -> tuple[EntropyModel, list[Latents]]:
+    """The model and the latents the options ask for; raises `BenchmarkError`."""
+    if options.photos:
+        return of_photos(options.bundle, options.photos, options.qualities)
+    sets = [load(path) for path in options.latents] if options.latents else [synthetic(bpp) for bpp in BPP]
+    if not options.entropy:
+        return standard_model(latent=len(sets[0].r)), sets
+    try:
+        return EntropyModel(options.entropy.read_bytes()), sets
+    except (OSError, ModelError) as error:
+        raise BenchmarkError(f"the entropy model cannot be used: {error}") from error
+
+
+def run(model: EntropyModel, sets: list[Latents], budget: float) -> tuple[list[Row], list[dict[str, Any]]]:
+    """Rows of every coder, and per set the times of the scale network and of z."""
     rows: list[Row] = []
     extra: list[dict[str, Any]] = []
     for latents in sets:
-        model = EntropyModel(options.entropy.read_bytes()) if options.entropy else standard_model(latent=len(latents.r))
-        rows += [run_own(latents, model, options.seconds), *peer_rows(latents, options.seconds)]
-        network = network_milliseconds(model, latents, options.seconds)
-        hyper = hyper_row(model, latents, options.seconds)
+        rows += [run_own(latents, model, budget), *peer_rows(latents, budget)]
+        network, hyper = network_milliseconds(model, latents, budget), hyper_row(model, latents, budget)
         extra.append({"latents": latents.name, "scale_network_ms": network, "hyper": hyper})
+    return rows, extra
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the benchmark; returns the exit code."""
+    options = parser().parse_args(arguments)
+    try:
+        rows, extra = run(*gather(options), options.seconds)
+    except BenchmarkError as error:
+        print(f"benchmarks: {error}", file=sys.stderr)
+        return 1
     print(table_text(rows))
     for item in extra:
-        hyper_text = (
-            "" if item["hyper"] is None else f", z {item['hyper']['bytes']} B in {item['hyper']['decode_ms']:.3f} ms"
-        )
+        hyper = item["hyper"]
+        hyper_text = "" if hyper is None else f", z {hyper['bytes']} B in {hyper['decode_ms']:.3f} ms"
         print(f"{item['latents']}: scale network {item['scale_network_ms']:.2f} ms{hyper_text}")
     if options.json:
-        result = {
-            "machine": platform.processor() or platform.machine(),
-            "rows": [asdict(row) for row in rows],
-            "extra": extra,
-        }
+        machine = platform.processor() or platform.machine()
+        result = {"machine": machine, "rows": [asdict(row) for row in rows], "extra": extra}
         partial = options.json.with_name(options.json.name + ".partial")
         partial.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
         os.replace(partial, options.json)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -20,6 +20,7 @@ from . import datasets, metrics
 from .codecs import ImageCodec, PillowCodec
 from .config import Config
 from .datasets import read_rgb
+from .errors import BenchmarkError
 from .neural import CompressAiCodec
 from .ours import UgicmCodec
 from .progress import Progress
@@ -152,6 +153,8 @@ def _pictures(dataset: datasets.Dataset) -> list[np.ndarray]:
         image = read_rgb(file)
         if image.shape == (height, width, 3) and len(found) < _PICTURES:
             found.append(image)
+    if not found:
+        raise BenchmarkError(f"{dataset.name} has no picture of {width}x{height}, the size that is timed")
     return found
 
 

@@ -26,7 +26,7 @@ ALLOWED = {
 # Which foreign packages each must never import, not even inside a function.
 FORBIDDEN = {
     "ugicm_coder": {"torch", "onnxruntime", "onnx", "PIL"},
-    "ugicm": {"torch", "onnx", "torchvision", "timm", "lightning"},
+    "ugicm": {"torch", "onnx", "torchvision", "timm", "lightning", "lightning_fabric", "compressai", "safetensors"},
     "ugicm_train": {"onnxruntime", "onnx"},
     "ugicm_export": set(),
 }
@@ -83,10 +83,13 @@ def test_info_needs_no_engine_runtime(tmp_path):
 
 
 def test_help_is_instant():
-    start = time.perf_counter()
-    subprocess.run([sys.executable, "-m", "ugicm", "--help"], capture_output=True, check=True)
-    own = time.perf_counter() - start
-    start = time.perf_counter()
-    subprocess.run([sys.executable, "-c", "pass"], capture_output=True, check=True)
-    bare = time.perf_counter() - start
-    assert own - bare < 0.3
+    def best_seconds(*arguments: str) -> float:
+        """Least of three runs, since other programs may be running."""
+        taken = []
+        for _ in range(3):
+            start = time.perf_counter()
+            subprocess.run([sys.executable, *arguments], capture_output=True, check=True)
+            taken.append(time.perf_counter() - start)
+        return min(taken)
+
+    assert best_seconds("-m", "ugicm", "--help") - best_seconds("-c", "pass") < 0.3

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 QUALITY_LEVELS = 64
+STAGES = ("rate_distortion", "semantic", "preference")
 LAMBDA_MIN, LAMBDA_MAX = 0.0004, 0.16
 
 
@@ -88,7 +89,8 @@ class TrainConfig:
     """One stage of training; everything that changes the loss curve is here and is saved with the checkpoint."""
 
     stage: str = "rate_distortion"
-    """rate_distortion (MSE at every preference) or semantic (human and machine objectives mixed by preference)."""
+    """rate_distortion (MSE at every preference), semantic (human and machine objectives mixed by preference), or preference
+    (the same objectives, but only the synthesis trains, so that streams keep their meaning)."""
     steps: int = 20000
     """Optimiser steps of this stage."""
     batch: int = 16
@@ -118,15 +120,17 @@ class TrainConfig:
     precision: str = "bf16"
     """bf16 (autocast) or fp32."""
     machine_mse: float = 0.5
-    """Semantic stage: weight of the pixel error inside the machine objective, relative to the human one."""
+    """Weight of the pixel error inside the machine objective at level 0, relative to the human one."""
+    machine_mse_growth: float = 0.0
+    """How much that weight grows towards level 63: 2 makes it three times as large there."""
     machine_teacher: float = 1.0
-    """Semantic stage: weight of the teacher distance inside the machine objective."""
+    """Weight of the teacher distance inside the machine objective."""
     seed: int = 0
     """Seed of the crops, the quality and preference draws and the rounding noise."""
 
     def __post_init__(self) -> None:
-        if self.stage not in ("rate_distortion", "semantic"):
-            raise ValueError(f"unknown stage {self.stage!r}; known stages: rate_distortion, semantic")
+        if self.stage not in STAGES:
+            raise ValueError(f"unknown stage {self.stage!r}; known stages: {', '.join(STAGES)}")
         if self.optimizer not in ("adam", "muon"):
             raise ValueError(f"unknown optimizer {self.optimizer!r}; known: adam, muon")
         if self.precision not in ("bf16", "fp32"):
@@ -137,6 +141,11 @@ class TrainConfig:
         for name in ("steps", "batch", "late_batch"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+
+    @property
+    def needs_teacher(self) -> bool:
+        """Whether the stage has a machine objective."""
+        return self.stage != "rate_distortion"
 
     def learning_rate_at(self, step: int) -> float:
         """Learning rate of step `step` (0-based): linear warm-up, plateau, cosine decay."""

@@ -86,8 +86,9 @@ class Trainer:
 
         `fabric` is a launched Fabric; absent, one process on the CPU.
         """
-        if config.stage == "semantic" and teacher is None:
-            raise ValueError("stage semantic needs a teacher: give --teacher FILE")
+        if config.needs_teacher != (teacher is not None):
+            need = "needs a teacher: give" if config.needs_teacher else "has no machine objective: leave out"
+            raise ValueError(f"stage {config.stage} {need} --teacher FILE")
         self.config, self.network, self.source, self.out = config, network, source, out
         self.history = history or []
         self.fabric = fabric or make_fabric(config)
@@ -101,6 +102,9 @@ class Trainer:
         else:
             codec.load_state_dict(start)
         self.codec: Codec = codec.to(self.device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+        if config.stage == "preference":
+            self.codec.requires_grad_(False)
+            self.codec.synthesis.requires_grad_(True)
         self.average = {name: value.detach().clone() for name, value in self.codec.state_dict().items()}
         self.optimizers = make_optimizers(self.codec, config.optimizer, config.learning_rate)
         self.parallel, *self.prepared = self.fabric.setup(self.codec, *self.optimizers)
@@ -109,7 +113,7 @@ class Trainer:
     def resume(self) -> None:
         """Go on from the state in the output folder; TrainingError if it belongs to another config."""
         saved, step, tensors = checkpoint.load_state(self.out)
-        network, _ = checkpoint.read_config(self.out)
+        network, history = checkpoint.read_config(self.out)
         if network != self.network:
             raise TrainingError(f"{self.out} holds another network: {_differing(network, self.network)} differ")
         if saved != self.config:
@@ -118,6 +122,7 @@ class Trainer:
         for name in self.average:
             self.average[name] = tensors["average." + name].to(self.device)
         restore_optimizers(self.optimizers, tensors)
+        self.history = history[:-1]
         self.step = step
 
     def save(self) -> None:

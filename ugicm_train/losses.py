@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ugicm_train.config import TrainConfig, rate_lambda
+from ugicm_train.config import QUALITY_LEVELS, TrainConfig, rate_lambda
 from ugicm_train.model.codec import Coded
 from ugicm_train.teacher import Teacher
 
@@ -53,9 +53,11 @@ def training_loss(
     error = squared_error(coded.view, x)
     distortion = error
     terms = {"bpp": bpp.mean(), "mse": error.mean()}
-    if teacher is not None:
+    if config.needs_teacher:
+        assert teacher is not None
         distance = teacher_distance(teacher, coded.view, x, preference)
-        machine = config.machine_mse * error + config.machine_teacher * TEACHER_UNIT * distance
+        growth = 1 + config.machine_mse_growth * level / (QUALITY_LEVELS - 1)
+        machine = config.machine_mse * growth * error + config.machine_teacher * TEACHER_UNIT * distance
         distortion = (1 - preference) * error + preference * machine
         terms["teacher"] = distance.sum() / (preference > 0).sum().clamp(min=1)
     weight = rate_lambda(level.to(error.dtype))

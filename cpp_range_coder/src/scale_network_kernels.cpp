@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
-// GCC on x86 Linux compiles these loops twice and picks the AVX2 copy at load time; elsewhere they are built once. Sanitizers
-// start too late for the ifunc resolvers this needs.
-#if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__) && defined(__linux__) && !defined(UGICM_NO_CLONES)
+// GCC on x86 with the GNU C library, which knows ifunc, compiles these loops twice and picks the AVX2 copy at load time; elsewhere
+// they are built once. Sanitizers start too late for the ifunc resolvers this needs.
+#if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__) && defined(__GLIBC__) && !defined(UGICM_NO_CLONES)
 #define UGICM_CLONES __attribute__((target_clones("avx2", "default")))
 #else
 #define UGICM_CLONES
@@ -31,7 +31,6 @@ void dot_rows(const std::int16_t* in, const std::int16_t* weight, std::size_t ro
         sums[3] = s3;
     }
 }
-
 
 UGICM_CLONES
 void add_tap(const std::int16_t* in, const std::int16_t* weight, std::size_t channels, std::int32_t* sums) {

@@ -93,7 +93,10 @@ def _expand(path: str, readable: Callable[[], Collection[str]]) -> list[str]:
     if not os.path.isdir(path):
         return [path]
     suffixes = readable()
-    names = sorted(name for name in os.listdir(path) if os.path.splitext(name)[1].lower() in suffixes)
+    try:
+        names = sorted(name for name in os.listdir(path) if os.path.splitext(name)[1].lower() in suffixes)
+    except OSError as error:
+        raise OptionError(f"cannot list folder '{path}': {error.strerror}") from error
     return [os.path.join(path, name) for name in names]
 
 

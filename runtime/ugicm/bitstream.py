@@ -235,5 +235,7 @@ def _read_boxes(view: memoryview, start: int) -> tuple[tuple[Box, ...], int]:
         start = payload_start + length
         box = Box(raw_type.decode("ascii"), payload)
         if box.type == _END_TYPE:
+            if payload:
+                raise CorruptStreamError(f"the end box holds {length} bytes, expected none; the file was damaged")
             return tuple(boxes), start
         boxes.append(box)

@@ -79,10 +79,11 @@ def _add_info(commands: Any) -> None:
     info = commands.add_parser(
         "info", help="describe a stream or a model", description="Describe a stream or a model bundle."
     )
-    info.add_argument(
+    what = info.add_mutually_exclusive_group()
+    what.add_argument(
         "file", nargs="?", metavar="FILE", help="stream or bundle (default: the bundle that encode would use)"
     )
-    info.add_argument("--bundle", metavar="PATH", help=_MODEL_HELP)
+    what.add_argument("--bundle", metavar="PATH", help=_MODEL_HELP)
     info.add_argument("--json", action="store_true", help="machine-readable output")
     info.set_defaults(command=_info)
 
@@ -196,7 +197,8 @@ def _bench(options: argparse.Namespace) -> int:
     if options.image is None:
         array = bench.draw_picture()
     else:
-        array, _ = image.read_image(files.read_bytes(options.image), codec.info["max_pixels"])
+        with files.naming(options.image):
+            array, _ = image.read_image(files.read_bytes(options.image), codec.info["max_pixels"])
     facts = {"image": options.image or "drawn", **bench.measure(codec, array, options.quality, options.runs)}
     print(report.as_json(facts) if options.json else bench.as_text(facts))
     return 0

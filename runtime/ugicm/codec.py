@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import ugicm_coder
+from ugicm_coder import MAX_HYPER, MAX_RESIDUAL
 
 from . import entropy
 from .bitstream import (
@@ -35,13 +36,13 @@ if TYPE_CHECKING:
 
 VIEWS = {"human": 0.0, "machine": 1.0}
 QUALITY_MAX = 100
+MAX_THREADS = 1024
+MAX_PIXELS_LIMIT = 1 << 30  # within what the entropy coder indexes in one call, for up to 512 latent channels
 
 _ENGINE_PORTS = {
     ENCODER: (("image", "quality"), ("z", "r")),
     DECODER: (("z", "r", "quality", "preference"), ("image",)),
 }
-_Z_MAX = 127
-_R_MAX = 32767
 
 
 def quality_to_level(quality: float) -> int:
@@ -62,8 +63,10 @@ class Codec:
         max_pixels: int = DEFAULT_MAX_PIXELS,
     ) -> None:
         """See `open`, which also finds the bundle."""
-        if threads is not None and threads < 1:
-            raise OptionError(f"threads is {threads}, expected at least 1, or None for all cores")
+        if threads is not None and not 1 <= threads <= MAX_THREADS:
+            raise OptionError(f"threads is {threads}, expected 1..{MAX_THREADS}, or None for all cores")
+        if not 1 <= max_pixels <= MAX_PIXELS_LIMIT:
+            raise OptionError(f"max_pixels is {max_pixels}, expected 1..{MAX_PIXELS_LIMIT}")
         self._bundle = bundle
         self._threads = threads or _usable_cores()
         self._providers = tuple(providers)
@@ -92,9 +95,9 @@ class Codec:
         """Open a bundle.
 
         path: a folder or .zip; None means $UGICM_BUNDLE if set, else the model inside this package.
-        threads: for the engine and the bands; None means every core this process may use.
+        threads: 1..1024, for the engine and the bands; None means every core this process may use.
         providers: ONNX Runtime providers, all of which must be there; nothing falls back to another device.
-        max_pixels: largest padded picture that is encoded or decoded.
+        max_pixels: largest padded picture that is encoded or decoded, 1..2^30.
         Raises `BundleError` and `OptionError`.
         """
         return cls(Bundle.open(path), threads, providers, max_pixels)
@@ -182,8 +185,8 @@ class Codec:
             z, r = self._engine(ENCODER).run({"image": image[None], "quality": np.array([level], np.int64)})
         height, width = image.shape[:2]
         manifest = self._bundle.manifest
-        _check_output("z", z, (1, manifest.hyper_channels, height // MULTIPLE, width // MULTIPLE), np.int32, _Z_MAX)
-        _check_output("r", r, (1, manifest.latent_channels, height // 16, width // 16), np.int32, _R_MAX)
+        _check_output("z", z, (1, manifest.hyper_channels, height // MULTIPLE, width // MULTIPLE), np.int32, MAX_HYPER)
+        _check_output("r", r, (1, manifest.latent_channels, height // 16, width // 16), np.int32, MAX_RESIDUAL)
         return Symbols(z[0].astype(np.int16), r[0].astype(np.int16), level)
 
     def _decode_symbols(self, stream: Stream, clock: Clock) -> Symbols:
@@ -202,8 +205,8 @@ class Codec:
         if view not in VIEWS:
             raise OptionError(f"view is {view!r}, expected one of {', '.join(VIEWS)}")
         if preference is None:
-            return VIEWS[view]
-        if view != "human":
+            preference = VIEWS[view]
+        elif view != "human":
             raise OptionError("give either view or preference, not both")
         low, high = self._bundle.manifest.preference
         if not low <= preference <= high:

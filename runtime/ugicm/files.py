@@ -3,6 +3,8 @@
 import os
 import secrets
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from .errors import OptionError, UgicmError
@@ -10,8 +12,17 @@ from .errors import OptionError, UgicmError
 STANDARD_STREAM = "-"
 
 
+@contextmanager
+def naming(path: str) -> Iterator[None]:
+    """Put `path` before the message of a `UgicmError` raised inside."""
+    try:
+        yield
+    except UgicmError as error:
+        raise type(error)(f"{path}: {error}") from error
+
+
 def read_bytes(path: str) -> bytes:
-    """Read a file, or standard input for "-"; raises `UgicmError` naming the file and the cause."""
+    """Read a file, or standard input for "-"; raises `UgicmError` with the cause (see `naming` for the file)."""
     try:
         return sys.stdin.buffer.read() if path == STANDARD_STREAM else Path(path).read_bytes()
     except OSError as error:
@@ -29,13 +40,14 @@ def write_bytes(path: str, data: bytes) -> None:
         if path == STANDARD_STREAM:
             _write_standard_output(data)
             return
-        target = Path(os.path.realpath(path))
+        target = Path(path)
+        if target.is_dir():
+            raise OptionError(f"cannot write '{path}': it is a folder")
         if target.exists() and not target.is_file():
-            if target.is_dir():
-                raise OptionError(f"cannot write '{path}': it is a folder")
+            # Not by its real path: that of a pipe behind /dev/stdout cannot be opened.
             target.write_bytes(data)
         else:
-            _replace(target, data)
+            _replace(Path(os.path.realpath(path)), data)
     except OSError as error:
         raise UgicmError(f"cannot write '{path}': {error.strerror or error}") from error
 

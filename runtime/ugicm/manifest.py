@@ -5,6 +5,8 @@ from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from .bitstream import LEVELS, MULTIPLE
+
 FORMAT = "ugicm-bundle"
 VERSION = 1
 NAME = "manifest.json"
@@ -27,9 +29,9 @@ class Manifest:
     hyper_channels: int  # Z
     latent_channels: int  # M
     files: dict[str, dict[str, Any]]  # file name -> {"sha256": hex, "bytes": int}, at least the required files
-    qualities: int = 64  # number of rate levels
+    qualities: int = LEVELS  # number of rate levels
     preference: tuple[float, float] = (0.0, 1.0)  # range of the preference axis the decoder was trained on
-    multiple: int = 64  # the engines take sides that are multiples of this
+    multiple: int = MULTIPLE  # the engines take sides that are multiples of this
     opset: int = 0  # ONNX opset of the engines
     training: dict[str, Any] = field(default_factory=dict)  # how the model was made, free form
     verification: dict[str, Any] = field(default_factory=dict)  # what the exporter compared, and how it came out
@@ -104,9 +106,9 @@ _CHECKS = {
     "hyper_channels": _is_count,
     "latent_channels": _is_count,
     "files": _are_files,
-    "qualities": lambda value: value == 64,
+    "qualities": lambda value: value == LEVELS,
     "preference": _is_range,
-    "multiple": lambda value: value == 64,
+    "multiple": lambda value: value == MULTIPLE,
     "opset": lambda value: isinstance(value, int),
     "training": lambda value: isinstance(value, dict),
     "verification": lambda value: isinstance(value, dict),

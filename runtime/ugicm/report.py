@@ -10,8 +10,8 @@ from typing import Any
 
 from . import bitstream
 from .bundle import Bundle, default_path
-from .errors import NotAStreamError, UgicmError
-from .files import STANDARD_STREAM, read_bytes
+from .errors import NotAStreamError
+from .files import STANDARD_STREAM, naming, read_bytes
 
 _LABEL_WIDTH = 22
 
@@ -23,18 +23,15 @@ def describe(path: str | None) -> dict[str, Any]:
     """
     if path is None or Path(path).is_dir():
         return describe_bundle(Bundle.open(path))
-    try:
+    with naming(path):
         data = read_bytes(path)
-    except UgicmError as error:
-        raise UgicmError(f"{path}: {error}") from error
     if path != STANDARD_STREAM and not bitstream.is_stream(data) and zipfile.is_zipfile(BytesIO(data)):
         return describe_bundle(Bundle.open(path))
-    try:
-        return {"kind": "stream", "file": path, **describe_stream(data)}
-    except NotAStreamError as error:
-        raise NotAStreamError(f"{path}: {error}, nor is it a model bundle") from error
-    except UgicmError as error:
-        raise type(error)(f"{path}: {error}") from error
+    with naming(path):
+        try:
+            return {"kind": "stream", "file": path, **describe_stream(data)}
+        except NotAStreamError as error:
+            raise NotAStreamError(f"{error}, nor is it a model bundle") from error
 
 
 def describe_stream(data: bytes) -> dict[str, Any]:

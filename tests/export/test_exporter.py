@@ -34,6 +34,20 @@ def test_the_runtime_decodes_what_torch_decodes(checkpoint: Path, bundle: Path) 
     assert (difference > 0).mean() < 1e-3
 
 
+def test_the_runtime_encodes_what_torch_encodes(checkpoint: Path, bundle: Path) -> None:
+    """Against the network as it is trained, not the rearranged copy that the exporter compares with."""
+    runtime = ugicm.Codec.open(bundle, threads=1)
+    codec = rounded_to_half(load_codec(checkpoint)[0])
+    picture = list(sample_pictures())[1]
+    z, r, level = runtime.encode_symbols(picture, quality=70)
+    x = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
+    with torch.no_grad():
+        expected = codec.encode(x, torch.tensor([level]))
+    for found, wanted in zip((z, r), expected, strict=True):
+        assert np.abs(found).max() > 0
+        assert (found != wanted[0].numpy()).mean() < 1e-3
+
+
 def test_manifest_records_training_and_verification(bundle: Path) -> None:
     manifest = json.loads((bundle / "manifest.json").read_text())
     assert manifest["training"]["history"] == [{"stage": "none"}]

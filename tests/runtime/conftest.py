@@ -11,6 +11,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import tiny_bundle
 from ugicm import Codec
+from ugicm.cli import main
 
 
 @pytest.fixture(scope="session")
@@ -47,3 +48,28 @@ def picture_file(tmp_path, picture):
     path = tmp_path / "picture.png"
     Image.fromarray(picture).save(path)
     return path
+
+
+@pytest.fixture
+def run(bundle_path, monkeypatch, capfd):
+    """Run the command with the tiny bundle on one thread; returns (exit code, standard output, standard error)."""
+    monkeypatch.setenv("UGICM_BUNDLE", str(bundle_path))
+
+    def call(*arguments):
+        words = [str(argument) for argument in arguments]
+        if words[0] in ("encode", "decode", "bench"):
+            words += ["--threads", "1"]
+        try:
+            code = main(words)
+        except SystemExit as leaving:
+            code = leaving.code
+        return code, *capfd.readouterr()
+
+    return call
+
+
+@pytest.fixture
+def streams(tmp_path, stream):
+    for name in ("a.ugic", "b.ugic"):
+        (tmp_path / name).write_bytes(stream)
+    return [tmp_path / "a.ugic", tmp_path / "b.ugic"]

@@ -2,6 +2,7 @@
 
 import re
 import struct
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -123,6 +124,12 @@ def test_other_versions():
             parse(patched(8, bytes([version])))
 
 
+def test_an_end_box_with_a_payload_is_refused():
+    head = b"iend" + struct.pack("<I", 1)
+    with pytest.raises(CorruptStreamError, match="end box holds 1 bytes"):
+        parse(PINNED[:-12] + head + struct.pack("<I", crc32c(head + b"x")) + b"x")
+
+
 def test_unknown_flags():
     with pytest.raises(UnsupportedVersionError, match="flags"):
         parse(patched(9, b"\x03"))
@@ -147,6 +154,27 @@ def test_a_billion_pixels_are_refused(repair):
     data = patched(20, size) if repair else PINNED[:20] + size + PINNED[28:]
     with pytest.raises(TooLargeError, match=r"40000x25000.*max_pixels.*--max-pixels 1000"):
         parse(data)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        patched(20, struct.pack("<II", 40000, 25000)),
+        patched(20, struct.pack("<II", 1, 0xFFFFFFFF)),
+        patched(28, b"\xff\xff\xff\xff"),
+        patched(36, b"\xff\xff\xff\xff"),
+    ],
+    ids=["pixels", "rows", "length of z", "length of a band"],
+)
+def test_an_absurd_header_allocates_nothing(data):
+    tracemalloc.start()
+    try:
+        with pytest.raises(StreamError):
+            parse(data)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 1 << 16
 
 
 def test_size_limit_counts_padded_pixels_and_can_be_raised():

@@ -1,49 +1,16 @@
 """The command line, in process: what it writes, what it says, and the exit code it returns."""
 
 import io
-import json
 import os
 import re
 import sys
 
 import numpy as np
 import pytest
+from cli_helpers import assert_one_sentence
 from PIL import Image
 from ugicm import __version__, files
 from ugicm.cli import main
-
-
-@pytest.fixture
-def run(bundle_path, monkeypatch, capfd):
-    """Run the command with the tiny bundle on one thread; returns (exit code, standard output, standard error)."""
-    monkeypatch.setenv("UGICM_BUNDLE", str(bundle_path))
-
-    def call(*arguments):
-        words = [str(argument) for argument in arguments]
-        if words[0] in ("encode", "decode", "bench"):
-            words += ["--threads", "1"]
-        try:
-            code = main(words)
-        except SystemExit as leaving:
-            code = leaving.code
-        return code, *capfd.readouterr()
-
-    return call
-
-
-@pytest.fixture
-def streams(tmp_path, stream):
-    for name in ("a.ugic", "b.ugic"):
-        (tmp_path / name).write_bytes(stream)
-    return [tmp_path / "a.ugic", tmp_path / "b.ugic"]
-
-
-def assert_one_sentence(error, *parts):
-    lines = error.splitlines()
-    assert len(lines) == 1, error
-    assert lines[0].startswith("ugicm: ")
-    for part in parts:
-        assert str(part) in lines[0]
 
 
 def test_encode_then_decode(run, codec, picture, picture_file, tmp_path):
@@ -255,44 +222,42 @@ def test_interrupt_and_memory(run, streams, tmp_path, monkeypatch):
         assert not (tmp_path / "x.png").exists()
 
 
-def test_info_of_a_stream(run, codec, stream, streams):
-    code, text, _ = run("info", streams[0], "--json")
-    facts = json.loads(text)
+@pytest.mark.parametrize("option", ["--threads", "--max-pixels"])
+def test_numbers_beyond_reason(bundle_path, picture_file, tmp_path, capfd, option):
+    words = ["encode", picture_file, tmp_path / "x.ugic", "--bundle", bundle_path, option, 10**12]
+    assert main([str(word) for word in words]) == 1
+    assert_one_sentence(capfd.readouterr().err, option.strip("-").replace("-", "_"), "expected 1..")
+
+
+@pytest.mark.parametrize("kind", ["grey", "palette", "rgba", "16 bit", "cmyk", "animation"])
+def test_every_kind_of_picture(run, picture, tmp_path, kind):
+    """From file to stream and back: the right picture, or one sentence; what each kind becomes is in test_image.py."""
+    rgb = Image.fromarray(picture)
+    modes = {"grey": "L", "palette": "P", "rgba": "RGBA", "16 bit": "I;16", "cmyk": "CMYK", "animation": "RGB"}
+    if kind == "16 bit":
+        image = Image.fromarray(picture[..., 0].astype(np.uint16) * 257)
+    else:
+        image = rgb.quantize(256) if kind == "palette" else rgb.convert(modes[kind])
+    assert image.mode == modes[kind]
+    options = {"save_all": True, "append_images": [rgb.rotate(180)]} if kind == "animation" else {}
+    image.save(tmp_path / "in.tif", **options)
+    code, _, error = run("encode", tmp_path / "in.tif", tmp_path / "x.ugic", "-q", "100")
+    if kind == "animation":
+        assert code == 1
+        assert_one_sentence(error, "2 frames")
+        return
     assert code == 0
-    assert facts["kind"] == "stream"
-    assert facts["fingerprint"] == codec.info["fingerprint"]
-    assert (facts["width"], facts["height"], facts["level"], facts["bytes"]) == (133, 70, 32, len(stream))
-    assert 40 + 8 * len(facts["band_bytes"]) + facts["z_bytes"] + sum(facts["band_bytes"]) == len(stream)
-    assert "133" in run("info", streams[0])[1]
+    assert run("decode", tmp_path / "x.ugic", tmp_path / "x.png")[0] == 0
+    expected = picture[..., :1].repeat(3, axis=2) if kind == "16 bit" else np.asarray(image.convert("RGB"))
+    difference = np.asarray(Image.open(tmp_path / "x.png")).astype(int) - expected
+    assert np.abs(difference).mean() < 12
 
 
-def test_info_of_bundles(run, bundle_path, other_bundle_path, codec):
-    default = json.loads(run("info", "--json")[1])
-    assert default["kind"] == "bundle"
-    assert default["fingerprint"] == codec.info["fingerprint"]
-    for words in (["info", other_bundle_path], ["info", "--bundle", other_bundle_path]):
-        assert json.loads(run(*words, "--json")[1])["fingerprint"] != default["fingerprint"]
-    assert str(bundle_path) in run("info")[1]
+def test_a_folder_that_cannot_be_listed(run, tmp_path, monkeypatch):
+    def refuse(_):
+        raise PermissionError(13, "Permission denied")
 
-
-def test_info_failures(run, tmp_path, stream):
-    (tmp_path / "x").write_bytes(b"something else")
-    (tmp_path / "cut.ugic").write_bytes(stream[:-1])
-    for name, part in (("x", "nor is it a model bundle"), ("no", "No such file"), ("cut.ugic", "ends inside")):
-        code, text, error = run("info", tmp_path / name)
-        assert (code, text) == (1, "")
-        assert_one_sentence(error, name, part)
-
-
-def test_bench(run, picture_file):
-    code, text, _ = run("bench", "--image", picture_file, "--runs", "2", "--json")
-    facts = json.loads(text)
-    assert code == 0
-    assert facts["threads"] == 1
-    assert facts["provider"] == "CPUExecutionProvider"
-    for side in ("encode_ms", "decode_ms"):
-        assert set(facts[side]) == {"total", "engine", "scale_network", "entropy_coding", "other"}
-        assert 0 < facts[side]["engine"] <= facts[side]["total"]
-    code, text, _ = run("bench", "--runs", "1")
-    assert code == 0
-    assert "768x512" in text
+    monkeypatch.setattr("ugicm.batch.os.listdir", refuse)
+    code, _, error = run("encode", tmp_path, tmp_path / "out")
+    assert code == 1
+    assert_one_sentence(error, tmp_path, "Permission denied")

@@ -1,6 +1,7 @@
 """The codec with the tiny bundle: round trips, sizes, options, and which model reads which stream."""
 
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import ugicm
 from PIL import Image
 from ugicm import bitstream, entropy
 from ugicm.bitstream import Box, parse, serialise
-from ugicm.bundle import Bundle
+from ugicm.bundle import Bundle, write_bundle
 from ugicm.codec import Codec, pad, quality_to_level
 from ugicm.errors import (
     CorruptStreamError,
@@ -125,6 +126,16 @@ def test_padding_repeats_the_edge(picture):
     assert (padded[70:, 133:] == picture[-1, -1]).all()
 
 
+def test_a_view_outside_the_range_of_the_model_is_refused(bundle_path, stream, tmp_path):
+    folder = Bundle.open(bundle_path)
+    manifest = replace(folder.manifest, preference=(0.0, 0.0))
+    write_bundle(tmp_path / "human", manifest, {name: folder.read(name) for name in folder.manifest.files})
+    codec = Codec.open(tmp_path / "human", threads=1)
+    codec.decode(stream)
+    with pytest.raises(OptionError, match=r"takes 0\.0\.\.0\.0"):
+        codec.decode(stream, view="machine")
+
+
 def test_wrong_model(codec, other_bundle_path, stream):
     other = Codec.open(other_bundle_path, threads=1)
     with pytest.raises(WrongModelError, match=f"{codec.info['fingerprint']}.*{other.info['fingerprint']}.*--bundle"):
@@ -178,9 +189,10 @@ def test_info(codec, bundle_path):
     assert len(codec.info["fingerprint"]) == 16
 
 
-def test_threads_are_checked(bundle_path):
-    with pytest.raises(OptionError):
-        Codec.open(bundle_path, threads=0)
+def test_threads_and_limit_are_checked(bundle_path):
+    for options in ({"threads": 0}, {"threads": 10**11}, {"max_pixels": 0}, {"max_pixels": 1 << 40}):
+        with pytest.raises(OptionError, match=next(iter(options))):
+            Codec.open(bundle_path, **options)
     assert Codec.open(bundle_path).info["threads"] >= 1
 
 

@@ -1,11 +1,15 @@
 """The model inside the package, if this checkout has one."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from PIL import Image
 from ugicm import Codec
 from ugicm.bench import draw_picture
 from ugicm.bundle import DEFAULT_PATH
+from ugicm.errors import StreamError, TooLargeError
 
 pytestmark = pytest.mark.skipif(not DEFAULT_PATH.exists(), reason="this checkout has no default bundle")
 
@@ -13,6 +17,11 @@ pytestmark = pytest.mark.skipif(not DEFAULT_PATH.exists(), reason="this checkout
 @pytest.fixture(scope="module")
 def default():
     return Codec.open(DEFAULT_PATH, threads=1)
+
+
+@pytest.fixture(scope="module")
+def two_threads():
+    return Codec.open(DEFAULT_PATH, threads=2)
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +41,41 @@ def test_symbols_survive_at_every_quality(default, photo, quality):
     np.testing.assert_array_equal(sent.r, received.r)
 
 
+@pytest.mark.parametrize("quality", [0, 33, 67, 100])
+def test_symbols_do_not_depend_on_the_number_of_threads(default, two_threads, quality):
+    picture = draw_picture()
+    one, two = default.encode_symbols(picture, quality), two_threads.encode_symbols(picture, quality)
+    np.testing.assert_array_equal(one.z, two.z)
+    np.testing.assert_array_equal(one.r, two.r)
+    assert default.encode(picture, quality) == two_threads.encode(picture, quality)
+
+
+def test_a_stream_of_another_process_holds_the_same_symbols(default, photo, tmp_path):
+    Image.fromarray(photo).save(tmp_path / "photo.png")
+    words = ["encode", tmp_path / "photo.png", tmp_path / "photo.ugic", "--bundle", DEFAULT_PATH, "--threads", "2"]
+    subprocess.run([sys.executable, "-m", "ugicm", *map(str, words)], check=True)
+    sent, received = default.encode_symbols(photo), default.decode_symbols((tmp_path / "photo.ugic").read_bytes())
+    assert received.level == sent.level
+    np.testing.assert_array_equal(received.z, sent.z)
+    np.testing.assert_array_equal(received.r, sent.r)
+
+
+def test_truncation_at_every_length(default):
+    stream = default.encode(draw_picture(128, 64))
+    for length in range(len(stream)):
+        with pytest.raises(StreamError):
+            default.decode(stream[:length])
+
+
+def test_ten_thousand_bit_flips(default, photo):
+    stream = default.encode(photo)
+    for bit in np.random.default_rng(0).integers(0, 8 * len(stream), 10_000):
+        damaged = bytearray(stream)
+        damaged[bit // 8] ^= 1 << bit % 8
+        with pytest.raises(StreamError):
+            default.decode(damaged)
+
+
 def test_rate_and_quality_grow_together(default, photo):
     streams = [default.encode(photo, quality) for quality in (0, 50, 100)]
     sizes = [len(stream) for stream in streams]
@@ -48,7 +92,20 @@ def test_views_differ(default, photo):
     assert (human != machine).any()
 
 
-@pytest.mark.parametrize("width,height", [(1, 1), (65, 3), (64, 64)])
+@pytest.mark.parametrize("width,height", [(1, 1), (1, 600), (600, 1), (63, 65), (64, 64), (65, 3)])
 def test_small_sizes(default, width, height):
-    image = np.full((height, width, 3), 120, np.uint8)
-    assert default.decode(default.encode(image)).shape == image.shape
+    image = draw_picture(600, 600)[:height, :width]
+    decoded = default.decode(default.encode(image, 90))
+    assert decoded.shape == image.shape
+    assert psnr(decoded, image) > 25
+
+
+@pytest.mark.slow
+def test_a_camera_photo_of_twelve_megapixels(two_threads):
+    image = draw_picture(4096, 3072)
+    stream = two_threads.encode(image, 90)
+    decoded = two_threads.decode(stream)
+    assert decoded.shape == image.shape
+    assert psnr(decoded, image) > 28
+    with pytest.raises(TooLargeError):
+        Codec.open(DEFAULT_PATH, max_pixels=4096 * 3072 - 1).decode(stream)

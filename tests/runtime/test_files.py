@@ -70,6 +70,18 @@ def test_links_are_followed_and_devices_kept(tmp_path):
 
 
 @needs_posix
+def test_a_pipe_behind_a_name_is_written_to():
+    """Like /dev/stdout, whose real path cannot be opened."""
+    reader, writer = os.pipe()
+    try:
+        files.write_bytes(f"/dev/fd/{writer}", b"data")
+        assert os.read(reader, 10) == b"data"
+    finally:
+        os.close(reader)
+        os.close(writer)
+
+
+@needs_posix
 def test_long_names(tmp_path):
     name = "n" * 250
     files.write_bytes(str(tmp_path / name), b"data")

@@ -1,4 +1,4 @@
-"""Damaged streams: always a `UgicmError`, whatever was cut or flipped. UGICM_FUZZ_COUNT raises the number of trials."""
+"""Damaged streams: always a `UgicmError`, whatever was cut or flipped. UGICM_FUZZ_COUNT raises the number of slower trials."""
 
 import os
 
@@ -7,6 +7,7 @@ import pytest
 from ugicm.bitstream import Stream, parse, serialise
 from ugicm.errors import CorruptStreamError, NotAStreamError, StreamError, TruncatedStreamError
 
+FLIPS = 10_000
 COUNT = int(os.environ.get("UGICM_FUZZ_COUNT", "300"))
 
 
@@ -24,7 +25,7 @@ def test_appended_bytes(codec, stream):
 
 def test_random_flips(codec, stream):
     random = np.random.default_rng(1)
-    for _ in range(COUNT):
+    for _ in range(FLIPS):
         damaged = bytearray(stream)
         for bit in random.choice(len(stream) * 8, random.integers(1, 9), replace=False):
             damaged[bit // 8] ^= 1 << bit % 8

@@ -74,7 +74,7 @@ def test_crops_grow_late_in_the_stage():
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"stage": "dreaming"}, "rate_distortion, semantic"),
+        ({"stage": "dreaming"}, "rate_distortion, semantic, preference"),
         ({"optimizer": "sgd"}, "adam, muon"),
         ({"precision": "fp8"}, "bf16, fp32"),
         ({"crop": 100}, "crop must be a positive multiple of 64, got 100"),

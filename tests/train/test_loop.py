@@ -48,12 +48,13 @@ def run_weights(run):
         {"optimizer": "muon"},
         {"precision": "bf16"},
         {"stage": "semantic"},
+        {"stage": "preference", "machine_mse_growth": 2.0},
     ],
-    ids=["adam", "muon", "bf16", "semantic"],
+    ids=["adam", "muon", "bf16", "semantic", "preference"],
 )
 def test_resumed_run_equals_an_uninterrupted_one(source, tmp_path, changes):
     config = dataclasses.replace(TRAIN, **changes)
-    teacher = PixelTeacher() if config.stage == "semantic" else None
+    teacher = PixelTeacher() if config.needs_teacher else None
     whole = trainer(source, tmp_path / "whole", config, teacher=teacher)
     expected = curve(whole, 6)
     first = trainer(source, tmp_path / "parts", config, teacher=teacher)
@@ -130,6 +131,31 @@ def test_nothing_to_resume_is_said(source, tmp_path):
 def test_semantic_stage_needs_a_teacher(source, tmp_path):
     with pytest.raises(ValueError, match="needs a teacher"):
         trainer(source, tmp_path, dataclasses.replace(TRAIN, stage="semantic"))
+
+
+def test_a_teacher_that_would_be_ignored_is_refused(source, tmp_path):
+    with pytest.raises(ValueError, match="leave out --teacher"):
+        trainer(source, tmp_path, teacher=PixelTeacher())
+
+
+def test_preference_stage_trains_the_synthesis_alone(source, tmp_path):
+    config = dataclasses.replace(TRAIN, stage="preference")
+    run = trainer(source, tmp_path, config, teacher=PixelTeacher())
+    before = run_weights(run)
+    curve(run, 2)
+    changed = {name for name, value in run_weights(run).items() if not torch.equal(value, before[name])}
+    assert changed
+    assert all(name.startswith("synthesis.") for name in changed)
+    assert all(torch.equal(run.average[name], before[name]) for name in before if not name.startswith("synthesis."))
+
+
+def test_resume_keeps_the_history(source, tmp_path):
+    run = trainer(source, tmp_path, history=[{"stage": "earlier"}])
+    curve(run, 1)
+    run.save()
+    again = trainer(source, tmp_path)
+    again.resume()
+    assert again.history == [{"stage": "earlier"}]
 
 
 def test_fit_writes_a_checkpoint_and_reports(source, pictures, tmp_path):

@@ -1,5 +1,7 @@
 """Objectives: the human end sees pixels only, the machine end mostly the teacher, and no rate owns the loss."""
 
+import dataclasses
+
 import pytest
 import torch
 from tiny_train import TRAIN
@@ -16,10 +18,12 @@ class ConstantTeacher:
         return torch.full((len(x),), 0.2)
 
 
-def loss(preference, teacher=None, level=30):
+def loss(preference, teacher=None, level=30, **changes):
+    stage = "semantic" if teacher else "rate_distortion"
+    config = dataclasses.replace(TRAIN, stage=stage, **changes)
     x = torch.zeros(1, 3, 64, 64)
     coded = Coded(x + 2 / 255, torch.tensor([4096.0]), torch.tensor([0.0]))
-    return training_loss(TRAIN, coded, x, torch.tensor([level]), torch.tensor([preference]), teacher)
+    return training_loss(config, coded, x, torch.tensor([level]), torch.tensor([preference]), teacher)
 
 
 def test_squared_error_is_in_8_bit_steps():
@@ -42,3 +46,14 @@ def test_teacher_acts_at_the_machine_end_only():
     expected = (1 + weight * distortion) / (weight / REFERENCE_LAMBDA) ** 0.5
     assert loss(1.0, ConstantTeacher()).total.item() == pytest.approx(expected, rel=1e-4)
     assert loss(1.0, ConstantTeacher()).terms["teacher"].item() == pytest.approx(0.2)
+
+
+def test_pixels_can_weigh_more_at_high_rates():
+    def machine_pixels(level, growth):
+        silent = {"machine_teacher": 0.0, "machine_mse_growth": growth}
+        total = loss(1.0, ConstantTeacher(), level, **silent).total.item()
+        weight = rate_lambda(level)
+        return (total * (weight / REFERENCE_LAMBDA) ** 0.5 - 1) / weight
+
+    assert machine_pixels(0, 2.0) == pytest.approx(machine_pixels(0, 0.0), rel=1e-2)
+    assert machine_pixels(63, 2.0) == pytest.approx(3 * machine_pixels(63, 0.0), rel=1e-3)
