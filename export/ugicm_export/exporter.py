@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -76,6 +75,12 @@ def _place(out: Path, manifest: Manifest, files: dict[str, bytes]) -> None:
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as temporary:
         fresh = Path(temporary) / out.name
         write_bundle(fresh, manifest, files)
-        if out.is_dir():
-            shutil.move(out, Path(temporary) / "old")
-        fresh.replace(out)
+        if not out.is_dir():
+            fresh.replace(out)
+            return
+        old = out.replace(Path(temporary) / "old")
+        try:
+            fresh.replace(out)
+        except OSError:
+            old.replace(out)
+            raise

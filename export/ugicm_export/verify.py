@@ -11,7 +11,6 @@ import onnxruntime as ort
 import torch
 from ugicm_coder import EntropyModel
 
-from ugicm_export.views import DecoderView, EncoderView
 from ugicm_train.model.codec import Codec
 
 SIZES = ((64, 64), (192, 320), (512, 768))
@@ -39,6 +38,7 @@ class Verification:
     largest_sample_difference: int = 0
     scale_indexes: int = 0
     differing_scale_indexes: int = 0
+    changed_symbols: int = 0
 
     def check(self) -> None:
         """VerificationError naming the first limit that is broken."""
@@ -46,6 +46,10 @@ class Verification:
             raise VerificationError(
                 f"{self.differing_scale_indexes} of {self.scale_indexes} scale indexes of entropy.bin differ from the "
                 "checkpoint's; streams would not decode, nothing was written"
+            )
+        if self.changed_symbols:
+            raise VerificationError(
+                f"{self.changed_symbols} symbols came back changed from the entropy coder; nothing was written"
             )
         if self.differing_symbols > SYMBOL_TOLERANCE * self.symbols:
             raise VerificationError(
@@ -79,36 +83,56 @@ def _session(model: bytes) -> Callable[..., list[np.ndarray]]:
     return lambda **inputs: session.run(None, inputs)
 
 
+def _count(found: np.ndarray, expected: np.ndarray) -> tuple[int, int]:
+    return found.size, int((found != expected).sum())
+
+
 @torch.no_grad()
 def verify(
     codec: Codec, encoder: bytes, decoder: bytes, entropy: bytes, progress: Callable[[str], None] = lambda text: None
 ) -> Verification:
-    """Run every comparison and return the counts; VerificationError if a limit is broken."""
+    """Run every comparison and return the counts; VerificationError if a limit is broken.
+
+    The reference is `codec.encode` and `codec.decode` themselves, not the views that the engines were traced from.
+    """
     found = Verification()
     run_encoder, run_decoder = _session(encoder), _session(decoder)
     model = EntropyModel(entropy)
-    encode, decode = EncoderView(codec).eval(), DecoderView(codec).eval()
     for picture in sample_pictures():
+        x = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
         for level, preference in zip(LEVELS, PREFERENCES):
-            image, quality = picture[None], np.array([level])
-            beta = np.array([preference], np.float32)
-            z, r = run_encoder(image=image, quality=quality)
-            wanted = encode(torch.from_numpy(image), torch.from_numpy(quality))
-            for got, reference in zip((z, r), wanted):
-                found.symbols += got.size
-                found.differing_symbols += int((got != reference.numpy()).sum())
+            quality, beta = np.array([level]), np.array([preference], np.float32)
+            levels = torch.from_numpy(quality)
+            z, r = run_encoder(image=picture[None], quality=quality)
+            for got, reference in zip((z, r), codec.encode(x, levels)):
+                size, different = _count(got, reference.numpy())
+                found.symbols += size
+                found.differing_symbols += different
             (view,) = run_decoder(z=z, r=r, quality=quality, preference=beta)
-            symbols = (torch.from_numpy(z), torch.from_numpy(r))
-            expected = decode(*symbols, torch.from_numpy(quality), torch.from_numpy(beta)).numpy()
+            symbols = (torch.from_numpy(z).float(), torch.from_numpy(r).float())
+            wanted = codec.decode(*symbols, levels, torch.from_numpy(beta))
+            expected = (wanted * 255 + 0.5).to(torch.uint8).permute(0, 2, 3, 1).numpy()
             difference = np.abs(view.astype(int) - expected)
             found.pictures += 1
             found.samples += view.size
             found.differing_samples += int((difference > 0).sum())
             found.largest_sample_difference = max(found.largest_sample_difference, int(difference.max()))
-            index = codec.scale_network(symbols[0].float(), torch.from_numpy(quality))[0].numpy()
-            got_index = model.scale_indexes(z[0].astype(np.int16), level)
-            found.scale_indexes += got_index.size
-            found.differing_scale_indexes += int((got_index != index).sum())
+            _verify_entropy(found, codec, model, z[0].astype(np.int16), r[0].astype(np.int16), level)
             progress(f"verified {picture.shape[1]}x{picture.shape[0]} at level {level}, preference {preference}")
     found.check()
     return found
+
+
+def _verify_entropy(
+    found: Verification, codec: Codec, model: EntropyModel, z: np.ndarray, r: np.ndarray, level: int
+) -> None:
+    """Scale indexes of both latents against torch, and the symbols through the coder and back."""
+    quality = torch.tensor([level])
+    indexes = model.scale_indexes(z, level)
+    expected = codec.scale_network(torch.from_numpy(z).float()[None], quality)[0].numpy()
+    size, different = _count(indexes, expected)
+    found.scale_indexes += size
+    found.differing_scale_indexes += different
+    coded_z, coded_r = model.encode_hyper(z, level), model.encode_residual(r, indexes)
+    back = (model.decode_hyper(coded_z, z.shape[1], z.shape[2], level), model.decode_residual(coded_r, indexes))
+    found.changed_symbols += int((back[0] != z).sum() + (back[1] != r).sum())

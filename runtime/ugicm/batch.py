@@ -27,12 +27,15 @@ def picture_suffixes() -> tuple[str, ...]:
     return tuple(suffix for suffix, kind in Image.registered_extensions().items() if kind in Image.OPEN)
 
 
-def plan(inputs: Sequence[str], output: str, suffix: str, readable: Callable[[], Collection[str]]) -> list[Job]:
+def plan(
+    inputs: Sequence[str], output: str, suffix: str, readable: Callable[[], Collection[str]], *, force: bool = False
+) -> list[Job]:
     """The jobs of a command.
 
     One input and an output that is no folder: that single job. Otherwise `output` is a folder, made if missing; each
     file goes there under its own name with `suffix`, and an input folder stands for its files whose suffix is in
-    `readable()`. A file that cannot be converted this way becomes a job with a problem.
+    `readable()`. A file that cannot be converted this way becomes a job with a problem; so does one whose name in the folder
+    is taken, unless `force`: nobody typed that name, and the file there may be the original.
     Raises `OptionError` when the arguments make no sense as a whole.
     """
     to_folder = len(inputs) > 1 or os.path.isdir(inputs[0]) or os.path.isdir(output) or output.endswith(("/", os.sep))
@@ -51,7 +54,7 @@ def plan(inputs: Sequence[str], output: str, suffix: str, readable: Callable[[],
         os.makedirs(output, exist_ok=True)
     except OSError as error:
         raise OptionError(f"cannot make folder '{output}': {error.strerror}") from error
-    return _name_targets(sources, output, suffix)
+    return _name_targets(sources, output, suffix, force)
 
 
 def run(jobs: Sequence[Job], convert: Callable[[Job], bytes]) -> int:
@@ -100,7 +103,7 @@ def _expand(path: str, readable: Callable[[], Collection[str]]) -> list[str]:
     return [os.path.join(path, name) for name in names]
 
 
-def _name_targets(sources: Sequence[str], folder: str, suffix: str) -> list[Job]:
+def _name_targets(sources: Sequence[str], folder: str, suffix: str, force: bool) -> list[Job]:
     """Give each source its name in `folder`; two that would get the same name must not overwrite each other."""
     taken: dict[str, str] = {}
     jobs = []
@@ -108,6 +111,8 @@ def _name_targets(sources: Sequence[str], folder: str, suffix: str) -> list[Job]
         target = os.path.join(folder, os.path.splitext(os.path.basename(source))[0] + suffix)
         first = taken.setdefault(target, source)
         problem = _same_file(source, target)
+        if problem is None and not force and os.path.exists(target):
+            problem = f"'{target}' exists; give --force to replace it, or name another output"
         if first != source:
             problem = f"'{target}' is already the output of '{first}'; convert this one on its own"
         jobs.append(Job(source, target, problem))

@@ -58,6 +58,7 @@ def _add_encode(commands: Any) -> None:
     encode.add_argument("inputs", nargs="+", metavar="IN", help="picture file" + _INPUT_HELP + "input")
     encode.add_argument("output", metavar="OUT.ugic", help='stream to write, a folder, or "-" for standard output')
     _add_quality(encode)
+    _add_force(encode)
     _add_engine_options(encode)
     encode.set_defaults(command=_encode)
 
@@ -71,6 +72,7 @@ def _add_decode(commands: Any) -> None:
     view = decode.add_mutually_exclusive_group()
     view.add_argument("--view", choices=("human", "machine"), help="who will look (default: human)")
     view.add_argument("--preference", type=_unit, metavar="P", help="a point between: 0 is human, 1 is machine")
+    _add_force(decode)
     _add_engine_options(decode)
     decode.set_defaults(command=_decode)
 
@@ -102,6 +104,10 @@ def _add_quality(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-q", "--quality", type=_quality, default=50.0, metavar="Q", help="0 (smallest) .. 100 (best), default 50"
     )
+
+
+def _add_force(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--force", action="store_true", help="replace files that are already in the output folder")
 
 
 def _add_engine_options(parser: argparse.ArgumentParser) -> None:
@@ -154,7 +160,7 @@ def _open_codec(options: argparse.Namespace) -> "Codec":
 def _encode(options: argparse.Namespace) -> int:
     from . import batch, files, image
 
-    jobs = batch.plan(options.inputs, options.output, ".ugic", batch.picture_suffixes)
+    jobs = batch.plan(options.inputs, options.output, ".ugic", batch.picture_suffixes, force=options.force)
     codec = _open_codec(options)
     codec.prepare(encode=True)
 
@@ -170,7 +176,7 @@ def _encode(options: argparse.Namespace) -> int:
 def _decode(options: argparse.Namespace) -> int:
     from . import batch, files, image
 
-    jobs = batch.plan(options.inputs, options.output, ".png", lambda: (".ugic",))
+    jobs = batch.plan(options.inputs, options.output, ".png", lambda: (".ugic",), force=options.force)
     codec = _open_codec(options)
     codec.prepare(decode=True)
 

@@ -142,6 +142,18 @@ def test_one_input_to_a_folder(run, streams, tmp_path):
     assert os.listdir(tmp_path / "out") + os.listdir(tmp_path / "made") == ["a.png", "b.png"]
 
 
+def test_a_taken_name_in_a_folder_is_kept_unless_forced(run, streams, tmp_path):
+    original = tmp_path / "a.png"
+    original.write_bytes(b"the original")
+    code, _, error = run("decode", *streams, tmp_path)
+    assert code == 1
+    assert "a.png' exists; give --force" in error
+    assert original.read_bytes() == b"the original"
+    assert (tmp_path / "b.png").exists()
+    assert run("decode", *streams, tmp_path, "--force") == (0, "", "")
+    assert original.read_bytes() != b"the original"
+
+
 def test_a_folder_as_input(run, picture, tmp_path):
     source = tmp_path / "in"
     source.mkdir()
