@@ -13,6 +13,7 @@ LABELS = {
     "jpeg": "JPEG",
     "webp": "WebP",
     "avif": "AVIF",
+    "avif444": "AVIF 4:4:4",
     "jxl": "JPEG XL",
     "png": "uncompressed",
     "compressai-mbt2018-mean": "mbt2018-mean (CompressAI)",

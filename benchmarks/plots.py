@@ -19,6 +19,7 @@ _COLOURS = {
     "jpeg": "tab:gray",
     "webp": "tab:green",
     "avif": "tab:orange",
+    "avif444": "tab:brown",
     "jxl": "tab:purple",
 }
 _FALLBACK_COLOUR = "tab:cyan"

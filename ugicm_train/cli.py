@@ -34,7 +34,9 @@ def parser() -> argparse.ArgumentParser:
     fit.add_argument("--preset", choices=list(PRESETS), default="nano", help="network of a fresh run")
     fit.add_argument("--init", type=Path, help="checkpoint whose weights and network to start from")
     fit.add_argument("--resume", action="store_true", help="go on from the state in --out")
-    fit.add_argument("--teacher", type=Path, help="safetensors file of timm mobilenetv2_100 (stages semantic and preference)")
+    fit.add_argument(
+        "--teacher", type=Path, help="safetensors file of timm mobilenetv2_100 (stages semantic and preference)"
+    )
     fit.add_argument("--validation", help="folder whose first 8 images are validated")
     fit.add_argument("--validate-every", type=_count, default=1000, help="steps between validations")
     fit.add_argument("--threads", type=_count, help="CPU threads (all if absent)")

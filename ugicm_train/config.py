@@ -90,7 +90,7 @@ class TrainConfig:
 
     stage: str = "rate_distortion"
     """rate_distortion (MSE at every preference), semantic (human and machine objectives mixed by preference), or preference
-    (the same objectives, but only the synthesis trains, so that streams keep their meaning)."""
+    (the same objectives, but only what the preference acts through trains: streams and the human view stay as they are)."""
     steps: int = 20000
     """Optimiser steps of this stage."""
     batch: int = 16

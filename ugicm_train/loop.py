@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 VALIDATION_LEVELS = (8, 24, 40, 56)
 HUMAN_SHARE, MACHINE_SHARE = 0.4, 0.3
-"""Shares of the crops at preference 0 and at 1; the rest is spread evenly between."""
+"""Shares of the crops at preference 0 (none in stage preference) and at 1; the rest is spread evenly between."""
 KLT_PATCHES, KLT_SIDE = 60000, 16
 
 
@@ -63,7 +63,8 @@ def draw_batch(
     x = source.crops(rng, count, side)
     level = torch.from_numpy(rng.integers(QUALITY_LEVELS, size=count))
     share = rng.random(count)
-    preference = np.where(share < HUMAN_SHARE, 0.0, np.where(share > 1 - MACHINE_SHARE, 1.0, rng.random(count)))
+    human_share = 0.0 if config.stage == "preference" else HUMAN_SHARE
+    preference = np.where(share < human_share, 0.0, np.where(share > 1 - MACHINE_SHARE, 1.0, rng.random(count)))
     return x, level, torch.from_numpy(preference.astype(np.float32))
 
 
@@ -104,7 +105,8 @@ class Trainer:
         self.codec: Codec = codec.to(self.device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
         if config.stage == "preference":
             self.codec.requires_grad_(False)
-            self.codec.synthesis.requires_grad_(True)
+            for parameter in self.codec.synthesis.preference_parameters():
+                parameter.requires_grad_(True)
         self.average = {name: value.detach().clone() for name, value in self.codec.state_dict().items()}
         self.optimizers = make_optimizers(self.codec, config.optimizer, config.learning_rate)
         self.parallel, *self.prepared = self.fabric.setup(self.codec, *self.optimizers)

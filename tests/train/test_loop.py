@@ -138,15 +138,23 @@ def test_a_teacher_that_would_be_ignored_is_refused(source, tmp_path):
         trainer(source, tmp_path, teacher=PixelTeacher())
 
 
-def test_preference_stage_trains_the_synthesis_alone(source, tmp_path):
-    config = dataclasses.replace(TRAIN, stage="preference")
+def test_preference_stage_leaves_streams_and_the_human_view_as_they_are(source, tmp_path):
+    config = dataclasses.replace(TRAIN, stage="preference", learning_rate=0.01)
     run = trainer(source, tmp_path, config, teacher=PixelTeacher())
     before = run_weights(run)
+    z, r = run.codec.eval().encode(torch.rand(1, 3, 64, 64), torch.tensor([20]))
+
+    def view(preference):
+        with torch.no_grad():
+            return run.codec.eval().decode(z.detach(), r.detach(), torch.tensor([20]), torch.tensor([preference]))
+
+    human, machine = view(0.0), view(1.0)
     curve(run, 2)
     changed = {name for name, value in run_weights(run).items() if not torch.equal(value, before[name])}
     assert changed
-    assert all(name.startswith("synthesis.") for name in changed)
-    assert all(torch.equal(run.average[name], before[name]) for name in before if not name.startswith("synthesis."))
+    assert all(".preference" in name for name in changed)
+    assert torch.equal(view(0.0), human)
+    assert not torch.equal(view(1.0), machine)
 
 
 def test_resume_keeps_the_history(source, tmp_path):

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ugicm_train.config import QUALITY_LEVELS, NetworkConfig
-from ugicm_train.model.condition import Condition
+from ugicm_train.model.condition import PreferenceCondition, QualityCondition
 from ugicm_train.model.entropy import (
     LOG_STEP,
     SCALE_COUNT,
@@ -44,7 +44,7 @@ class Analysis(nn.Module):
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         c8, c16, knots = config.channels8, config.channels16, config.quality_knots
-        self.condition = Condition(QUALITY_LEVELS, knots, config.condition, with_preference=False)
+        self.condition = QualityCondition(QUALITY_LEVELS, knots, config.condition)
         self.stem = Pointwise(PIXELS, c8)
         self.blocks8 = nn.ModuleList(ResidualBlock(c8, config.condition) for _ in range(config.analysis8))
         self.down = Downsample(c8, c16)
@@ -84,23 +84,30 @@ class Synthesis(nn.Module):
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         c8, c16, knots = config.channels8, config.channels16, config.quality_knots
-        self.condition = Condition(QUALITY_LEVELS, knots, config.condition, with_preference=True)
+        self.condition = QualityCondition(QUALITY_LEVELS, knots, config.condition)
+        self.preference = PreferenceCondition(QUALITY_LEVELS, knots, config.condition)
         self.log_gain = QualityTable(QUALITY_LEVELS, knots, config.latent)
         self.enter = Pointwise(config.latent, c16)
-        self.blocks16 = nn.ModuleList(ResidualBlock(c16, config.condition) for _ in range(config.synthesis16))
+        width = config.condition
+        self.blocks16 = nn.ModuleList(ResidualBlock(c16, width, width) for _ in range(config.synthesis16))
         self.up = Upsample(c16, c8)
-        self.blocks8 = nn.ModuleList(ResidualBlock(c8, config.condition) for _ in range(config.synthesis8))
+        self.blocks8 = nn.ModuleList(ResidualBlock(c8, width, width) for _ in range(config.synthesis8))
         self.head = Pointwise(c8, PIXELS)
+
+    def preference_parameters(self) -> list[nn.Parameter]:
+        """What the preference acts through; nothing of it changes the view at preference 0."""
+        blocks = [*self.blocks16, *self.blocks8]
+        return [*self.preference.parameters(), *(block.preference_modulation.weight for block in blocks)]
 
     def patches(self, y_hat: Tensor, level: Tensor, preference: Tensor) -> Tensor:
         """The picture before the pixel shuffle, (N,192,H/8,W/8)."""
-        condition = self.condition(level, preference)
+        condition, wanted = self.condition(level), self.preference(level, preference)
         x = self.enter(y_hat * torch.exp(self.log_gain(level))[:, :, None, None])
         for block in self.blocks16:
-            x = block(x, condition)
+            x = block(x, condition, wanted)
         x = self.up(x)
         for block in self.blocks8:
-            x = block(x, condition)
+            x = block(x, condition, wanted)
         return self.head(x)
 
     def forward(self, y_hat: Tensor, level: Tensor, preference: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The conditioning vector of analysis and synthesis: quality level and, in the synthesis, preference."""
+"""The conditioning vectors: quality level for analysis and synthesis, and preference for the synthesis."""
 
 from __future__ import annotations
 
@@ -22,19 +22,32 @@ def preference_features(preference: Tensor) -> Tensor:
     return torch.cat([preference[:, None], angle.sin() / octave, angle.cos() / octave], dim=1)
 
 
-class Condition(nn.Module):
-    """(level (N,) int64, preference (N,) float or None) -> (N, width), the input of every block's modulation."""
+class QualityCondition(nn.Module):
+    """level (N,) int64 -> (N, width), the input of every block's modulation."""
 
-    def __init__(self, levels: int, knots: int, width: int, with_preference: bool) -> None:
+    def __init__(self, levels: int, knots: int, width: int) -> None:
         super().__init__()
         start = torch.linspace(-1, 1, knots)[:, None] * torch.randn(1, width)
         self.quality = QualityTable(levels, knots, width, start)
-        self.preference = nn.Linear(1 + 2 * FREQUENCIES, width) if with_preference else None
         self.hidden = nn.Linear(width, width)
 
-    def forward(self, level: Tensor, preference: Tensor | None = None) -> Tensor:
-        vector = self.quality(level)
-        if self.preference is not None:
-            assert preference is not None
-            vector = vector + self.preference(preference_features(preference))
-        return F.leaky_relu(self.hidden(F.leaky_relu(vector, SLOPE)), SLOPE)
+    def forward(self, level: Tensor) -> Tensor:
+        return F.leaky_relu(self.hidden(F.leaky_relu(self.quality(level), SLOPE)), SLOPE)
+
+
+class PreferenceCondition(nn.Module):
+    """(level (N,) int64, preference (N,) in [0, 1]) -> (N, width), exactly zero at preference 0.
+
+    Whatever it drives therefore leaves the human view alone, so that the machine view can be trained without touching it.
+    """
+
+    def __init__(self, levels: int, knots: int, width: int) -> None:
+        super().__init__()
+        start = torch.linspace(-1, 1, knots)[:, None] * torch.randn(1, width)
+        self.quality = QualityTable(levels, knots, width, start)
+        self.features = nn.Linear(1 + 2 * FREQUENCIES, width)
+        self.hidden = nn.Linear(width, width)
+
+    def forward(self, level: Tensor, preference: Tensor) -> Tensor:
+        vector = self.quality(level) + self.features(preference_features(preference))
+        return preference[:, None] * F.leaky_relu(self.hidden(F.leaky_relu(vector, SLOPE)), SLOPE)

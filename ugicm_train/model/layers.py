@@ -26,10 +26,11 @@ class SpatialBlock(nn.Module):
     """1x1, activation, depthwise 3x3, 1x1 as a residual; (N,C,H,W) -> (N,C,H,W).
 
     With `condition` > 0 a (N, condition) vector sets a scale and a shift per channel before the activation
-    (the PCDM of UG-ICM, arXiv 2501.04579; a feature-wise linear modulation).
+    (the PCDM of UG-ICM, arXiv 2501.04579; a feature-wise linear modulation). With `preference` > 0 a second vector
+    (N, preference) adds to both, linearly: where it is zero the block is the one without it.
     """
 
-    def __init__(self, channels: int, condition: int = 0) -> None:
+    def __init__(self, channels: int, condition: int = 0, preference: int = 0) -> None:
         super().__init__()
         self.mix_in = Pointwise(channels, channels)
         self.depthwise = nn.Conv2d(channels, channels, 3, padding=1, groups=channels)
@@ -38,11 +39,17 @@ class SpatialBlock(nn.Module):
         if self.modulation is not None:
             nn.init.normal_(self.modulation.weight, std=0.01)
             nn.init.zeros_(self.modulation.bias)
+        self.preference_modulation = nn.Linear(preference, 2 * channels, bias=False) if preference else None
+        if self.preference_modulation is not None:
+            nn.init.normal_(self.preference_modulation.weight, std=0.02)
 
-    def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, condition: Tensor | None = None, preference: Tensor | None = None) -> Tensor:
         hidden = self.mix_in(x)
         if self.modulation is not None:
-            scale, shift = self.modulation(condition)[:, :, None, None].chunk(2, dim=1)
+            terms = self.modulation(condition)
+            if self.preference_modulation is not None:
+                terms = terms + self.preference_modulation(preference)
+            scale, shift = terms[:, :, None, None].chunk(2, dim=1)
             hidden = hidden * (1 + scale) + shift
         return x + self.mix_out(self.depthwise(F.leaky_relu(hidden, SLOPE)))
 
@@ -54,13 +61,13 @@ class SpatialBlock(nn.Module):
 class ResidualBlock(SpatialBlock):
     """A spatial block followed by a 1x1-expand-1x1 residual; (N,C,H,W) -> (N,C,H,W)."""
 
-    def __init__(self, channels: int, condition: int = 0) -> None:
-        super().__init__(channels, condition)
+    def __init__(self, channels: int, condition: int = 0, preference: int = 0) -> None:
+        super().__init__(channels, condition, preference)
         self.expand = Pointwise(channels, 2 * channels)
         self.contract = Pointwise(2 * channels, channels)
 
-    def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
-        x = super().forward(x, condition)
+    def forward(self, x: Tensor, condition: Tensor | None = None, preference: Tensor | None = None) -> Tensor:
+        x = super().forward(x, condition, preference)
         return x + self.contract(F.leaky_relu(self.expand(x), SLOPE))
 
     def start_near_identity(self) -> None:
