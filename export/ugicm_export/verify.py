@@ -126,7 +126,7 @@ def verify(
 def _verify_entropy(
     found: Verification, codec: Codec, model: EntropyModel, z: np.ndarray, r: np.ndarray, level: int
 ) -> None:
-    """Scale indexes of both latents against torch, and the symbols through the coder and back."""
+    """Scale indexes of the residual against torch, and the symbols of both latents through the coder and back."""
     quality = torch.tensor([level])
     indexes = model.scale_indexes(z, level)
     expected = codec.scale_network(torch.from_numpy(z).float()[None], quality)[0].numpy()

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
+import tiny_train
 import torch
 
 from ugicm_train.ablation import ablate, branches
-from ugicm_train.config import NetworkConfig
 from ugicm_train.model.codec import Codec
 from ugicm_train.model.klt import start_from_klt
 
-TINY = NetworkConfig(
-    channels8=48, channels16=32, latent=32, hyper=8, analysis8=1, analysis16=1, synthesis16=0, synthesis8=1, context=16,
-    context_blocks=1, scale_hidden=16, scale_fine=8, condition=8, quality_knots=3,
-)  # fmt: skip
+TINY = dataclasses.replace(tiny_train.NETWORK, channels8=48, latent=32, synthesis16=0)
 
 
 def test_ablation_tells_idle_branches_from_working_ones() -> None:

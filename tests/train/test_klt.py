@@ -1,32 +1,19 @@
 """The start as a transform codec: good pictures before the first step."""
 
+import dataclasses
+
 import numpy as np
 import pytest
+import tiny_train
 import torch
 from torch.nn.functional import pixel_unshuffle
 
-from ugicm_train.config import NetworkConfig
 from ugicm_train.data import CropSource
 from ugicm_train.evaluate import evaluate
 from ugicm_train.model.codec import PATCH, Codec
 from ugicm_train.model.klt import principal_axes, start_from_klt
 
-NETWORK = NetworkConfig(
-    channels8=96,
-    channels16=128,
-    latent=128,
-    hyper=8,
-    analysis8=1,
-    analysis16=1,
-    synthesis16=1,
-    synthesis8=1,
-    context=16,
-    context_blocks=1,
-    scale_hidden=16,
-    scale_fine=8,
-    condition=8,
-    quality_knots=3,
-)
+NETWORK = dataclasses.replace(tiny_train.NETWORK, channels8=96, channels16=128, latent=128)
 
 
 @pytest.fixture(scope="module")
