@@ -54,7 +54,6 @@ test-sanitize: $(DEV)/.installed
 
 bench: $(DEV)/.installed
 	$(DEV)/bin/ugicm bench --image $(DEMO_IMAGE) --threads 1
-	$(DEV)/bin/python -m benchmarks.coder --photos $(DEMO_IMAGE)
 	$(DEV)/bin/python -m benchmarks.run $(BENCH)
 
 clean:

@@ -8,8 +8,9 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 DEFAULT_DATA = ROOT.parent / "shared" / "data"
 DEFAULT_RESULTS = ROOT / "benchmarks" / "results"
-SUITES = ("rd", "tasks", "speed")
+SUITES = ("rd", "tasks", "speed", "coder")
 OURS = "ugicm"
+PLAIN = "plain"  # a second bundle of ours, trained without the semantic stage
 PEERS = ("jpeg", "webp", "avif", "jxl")
 
 
@@ -20,12 +21,13 @@ class Config:
     data: Path = DEFAULT_DATA  # folder with eval/ and nets/, as its README.md describes
     out: Path = DEFAULT_RESULTS  # where the JSON goes
     bundle: Path | None = None  # our model; None is the default of the runtime
+    plain_bundle: Path | None = None  # takes part in rd and tasks as "plain"; None leaves it out
     images: Path | None = None  # folder of pictures for rate-distortion; None is Kodak
     codecs: tuple[str, ...] = (OURS, *PEERS)
-    preferences: tuple[float, ...] = (0.0, 0.5, 1.0)  # views of ours that the tasks are measured on
+    preferences: tuple[float, ...] = (0.0, 0.25, 0.5, 0.75, 1.0)  # views of ours that the tasks are measured on
     stride: int = 1  # use every n-th picture
-    quick: bool = False  # fewer pictures, rates and rounds, to see in minutes that all works
-    threads: int = 1  # of every codec and net in rd and tasks; speed always uses one
+    quick: bool = False  # fewer pictures, rates, views, sizes and rounds, to see in minutes that all works
+    threads: int = 1  # of every codec and net in rd and tasks; speed has its own
 
     def step(self, quick: int) -> int:
         """Every how many pictures one is used, where `quick` is the step of a quick run."""
@@ -34,3 +36,7 @@ class Config:
     def ladder(self, qualities: tuple[int, ...]) -> tuple[int, ...]:
         """The qualities to measure: all, or half of them in a quick run."""
         return qualities[::2] if self.quick else qualities
+
+    def views(self) -> tuple[float, ...]:
+        """The preferences to measure: all, or every other one in a quick run."""
+        return self.preferences[::2] if self.quick else self.preferences

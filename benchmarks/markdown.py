@@ -6,10 +6,13 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from .config import PLAIN
+
 LABELS = {
     "ugicm": "UG-ICM",
     "ugicm-human": "UG-ICM, human view",
     "ugicm-machine": "UG-ICM, machine view",
+    "plain": "UG-ICM without the semantic stage",
     "jpeg": "JPEG",
     "webp": "WebP",
     "avif": "AVIF",
@@ -17,6 +20,9 @@ LABELS = {
     "jxl": "JPEG XL",
     "png": "uncompressed",
     "compressai-mbt2018-mean": "mbt2018-mean (CompressAI)",
+    "compressai-cheng2020-anchor": "cheng2020-anchor (CompressAI)",
+    "vtm": "VTM",
+    "ugicm_coder": "ugicm_coder (ours)",
 }
 
 
@@ -26,9 +32,15 @@ def label(name: str) -> str:
 
 
 def in_order(results: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
-    """Results in the order of `LABELS`, preferences between and unknown codecs last."""
-    ranks = {name: rank for rank, name in enumerate(LABELS)}
-    return sorted(results.values(), key=lambda result: (ranks.get(result["name"], len(ranks)), result["name"]))
+    """Results in the order of `LABELS`: preferences between come after the human view, unknown codecs last."""
+    ranks = {name: float(rank) for rank, name in enumerate(LABELS)}
+
+    def place(result: dict[str, Any]) -> tuple[float, str]:
+        name = result["name"]
+        between = ranks["ugicm-human"] + 0.5 if name.startswith("ugicm-") else float(len(ranks))
+        return ranks.get(name, between), name
+
+    return sorted(results.values(), key=place)
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
@@ -55,13 +67,18 @@ def curve(rates: Sequence[float], scores: Sequence[float], digits: int) -> str:
 def provenance(results: Sequence[dict[str, Any]]) -> str:
     """One sentence: when the results were measured and, for ours, with which bundle."""
     dates = sorted({result["created"] for result in results})
-    ours = sorted(
-        {
-            f"{settings['codec']} (fingerprint `{settings['fingerprint']}`, bundle `{settings['bundle_sha256']}`)"
-            for settings in (result["settings"] for result in results)
-            if "fingerprint" in settings
-        }
+    ours, plain = (
+        sorted({_bundle(result["settings"]) for result in results if is_plain is (result["name"] == PLAIN)} - {""})
+        for is_plain in (False, True)
     )
     when = dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
+    beside = f"; {label(PLAIN)} is {', '.join(plain)}" if plain else ""
     mixed = " **These are different bundles: run the suite again.**" if len(ours) > 1 else ""
-    return f"Measured {when} with {', '.join(ours) or 'peers only'}.{mixed}"
+    return f"Measured {when} with {', '.join(ours) or 'peers only'}{beside}.{mixed}"
+
+
+def _bundle(settings: dict[str, Any]) -> str:
+    """Name, fingerprint and hash of our bundle; empty for other codecs."""
+    if "fingerprint" not in settings:
+        return ""
+    return f"{settings['codec']} (fingerprint `{settings['fingerprint']}`, bundle `{settings['bundle_sha256']}`)"

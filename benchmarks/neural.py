@@ -9,6 +9,7 @@ import numpy as np
 
 from .errors import BenchmarkError
 
+PREFIX = "compressai-"
 _MULTIPLE = 64
 _HEADER = "<6I"  # width, height, hyper rows, hyper columns, bytes of the latent stream, bytes of the hyper stream
 
@@ -29,7 +30,8 @@ class CompressAiCodec:
         import torch
 
         torch.manual_seed(0)
-        self.name = f"compressai-{model.replace('_', '-')}"
+        self.model = model
+        self.name = PREFIX + model.replace("_", "-")
         self.views = (self.name,)
         self._settings = {
             "codec": f"CompressAI {model}, quality {quality}, random weights",

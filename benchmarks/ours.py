@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from .config import OURS
 from .errors import BenchmarkError
 
 LADDERS = {"rd": (0, 14, 29, 43, 57, 71, 86, 100), "tasks": (0, 12, 24, 36, 52, 70)}
@@ -23,10 +24,13 @@ def view_name(preference: float) -> str:
 class UgicmCodec:
     """An open bundle as an `ImageCodec`."""
 
-    name = "ugicm"
+    def __init__(
+        self, bundle: Path | None, preferences: tuple[float, ...] = (HUMAN,), threads: int = 1, name: str = OURS
+    ) -> None:
+        """bundle: folder or .zip, None for the runtime's default; raises `BenchmarkError` if it cannot be opened.
 
-    def __init__(self, bundle: Path | None, preferences: tuple[float, ...] = (HUMAN,), threads: int = 1) -> None:
-        """bundle: folder or .zip, None for the runtime's default; raises `BenchmarkError` if it cannot be opened."""
+        Under another name than ours the human view takes part alone, under that name.
+        """
         import ugicm
         from ugicm.bundle import Bundle
 
@@ -36,7 +40,10 @@ class UgicmCodec:
         except ugicm.UgicmError as error:
             raise BenchmarkError(f"our codec cannot be measured: {error} (or leave it out with --codecs)") from error
         self._version = ugicm.__version__
+        self.name = name
         self._preferences = {view_name(preference): preference for preference in preferences}
+        if name != OURS:
+            self._preferences = {name: HUMAN}
 
     @property
     def views(self) -> tuple[str, ...]:

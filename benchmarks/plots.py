@@ -16,25 +16,40 @@ _COLOURS = {
     "ugicm": "tab:blue",
     "ugicm-human": "tab:blue",
     "ugicm-machine": "tab:red",
+    "plain": "black",
     "jpeg": "tab:gray",
     "webp": "tab:green",
     "avif": "tab:orange",
     "avif444": "tab:brown",
     "jxl": "tab:purple",
 }
-_FALLBACK_COLOUR = "tab:cyan"
+_BETWEEN = "#a06aa8"  # preferences between human (blue) and machine (red)
+_PUBLISHED = {"linewidth": 0.9, "color": "0.35", "markersize": 0}
+_PUBLISHED_DASHES = ("-", "--", "-.", ":")
+_LOWEST = {"ssimulacra2": -10}  # scores below are cut off: nobody would look at such a picture
 _DPI = 110
 
 
 def rate_distortion(results: dict[str, dict[str, Any]], folder: Path) -> list[Path]:
-    """One plot per dataset and metric; returns the files."""
+    """One plot per dataset and metric, with the published curves as thin lines; returns the files."""
     made = []
     for dataset, group in report_rd.by_dataset(results).items():
         for metric, title in report_rd.METRICS.items():
-            figure, axes = _axes(f"{title.split(' ')[0]} on {dataset}", "bits per pixel", title)
-            for result in group:
+            measured = [result for result in group if metric in result["results"]]
+            if not measured:
+                continue
+            figure, axes = _axes(f"{title.removesuffix(' (dB)').removesuffix('-RGB')} on {dataset}", "bits per pixel", title)
+            for result in measured:
                 axes.plot(result["results"]["bpp"], report_rd.score(result, metric), **_style(result["name"]))
-            axes.legend()
+            axes.set_ylim(bottom=max(axes.get_ylim()[0], _LOWEST.get(metric, -np.inf)))
+            # Peers and published curves may run out of the picture; ours may not.
+            axes.set(xlim=(0, 1.15 * max(group[0]["results"]["bpp"])), ylim=axes.get_ylim())
+            for dashes, curve in zip(_PUBLISHED_DASHES, report_rd.references(group)):
+                if metric in curve["results"]:
+                    name = f"{label(curve['name'])} (published)"
+                    scores = report_rd.score(curve, metric)
+                    axes.plot(curve["results"]["bpp"], scores, label=name, linestyle=dashes, zorder=1.5, **_PUBLISHED)
+            axes.legend(loc="lower right", fontsize=9)
             made.append(_save(figure, folder / f"rd-{dataset}-{metric}.png"))
     return made
 
@@ -48,25 +63,39 @@ def tasks(results: dict[str, dict[str, Any]], folder: Path) -> list[Path]:
             figure, axes = _axes(f"{net}: {title}", "bits per pixel", title)
             for result in group:
                 _task_curve(axes, result, metric)
-            axes.legend()
+            axes.legend(loc="lower right", fontsize=9)
             made.append(_save(figure, folder / f"tasks-{net}-{metric}.png"))
     return made
 
 
 def speed(results: dict[str, dict[str, Any]], folder: Path) -> list[Path]:
-    """Bars of encode and decode medians on a logarithmic axis; returns the file."""
-    group = in_order(results)[::-1]
-    figure, axes = _axes("One thread, 768x512", "milliseconds", "")
+    """Bars of encode and decode medians at the smallest size on one thread, on a logarithmic axis; returns the file."""
+    group = report_speed.by_plan(results)[0][::-1]
+    figure, axes = _axes(report_speed.title(group[0]["settings"]), "milliseconds", "")
     height = 0.38
     for offset, (what, title) in zip((height / 2, -height / 2), report_speed.TIMES.items()):
         values = [1000 * result["results"][what][0] for result in group]
         bars = axes.barh(np.arange(len(group)) + offset, values, height, label=title)
-        axes.bar_label(bars, [f" {value:.1f}" for value in values])
+        axes.bar_label(bars, [f" {value:.1f}" if value < 1000 else f" {value:.0f}" for value in values])
     axes.set_yticks(range(len(group)), [label(result["name"]) for result in group])
     axes.set_xscale("log")
     axes.margins(x=0.15)
-    axes.legend()
+    axes.legend(loc="upper right")
     return [_save(figure, folder / "speed.png")]
+
+
+def memory(results: dict[str, dict[str, Any]], folder: Path) -> list[Path]:
+    """Peak memory over picture size, one panel per direction; returns the file."""
+    figure, (left, right) = _axes("encode", "megapixels", "peak memory (MiB)", panels=2)
+    right.set_title("decode")
+    for result in in_order(results):
+        sizes = [width * height / 1e6 for width, height in result["settings"]["sizes"]]
+        for axes, step in ((left, "encoding"), (right, "decoding")):
+            axes.plot(sizes, result["results"][f"{step}_peak"], **_style(result["name"]))
+    for axes in (left, right):
+        axes.set(xscale="log", yscale="log")
+    right.legend(fontsize=8)
+    return [_save(figure, folder / "memory.png")]
 
 
 def _task_curve(axes: Any, result: dict[str, Any], metric: str) -> None:
@@ -83,23 +112,30 @@ def _task_curve(axes: Any, result: dict[str, Any], metric: str) -> None:
 
 
 def _style(name: str) -> dict[str, Any]:
-    ours = name.startswith("ugicm")
+    """Ours thick, preferences between thin and broken, peers in between."""
+    between = name.startswith("ugicm-") and name not in _COLOURS
+    ours = name.startswith("ugicm") and not between
     return {
         "label": label(name),
-        "color": _COLOURS.get(name, _FALLBACK_COLOUR),
+        "color": _COLOURS.get(name, _BETWEEN if between else "tab:cyan"),
         "marker": "o",
-        "markersize": 4,
-        "linewidth": 2.2 if ours else 1.3,
-        "linestyle": "-" if name in _COLOURS else "--",
+        "markersize": 2.5 if between else 4,
+        "linewidth": 2.2 if ours else 0.9 if between else 1.3,
+        "linestyle": (0, (2 + 6 * float(name[6:]), 1.5)) if between else "-" if name in _COLOURS else "--",
+        "zorder": 2.5 if ours else 2,
     }
 
 
-def _axes(title: str, x: str, y: str) -> tuple[Any, Any]:
+def _axes(title: str, x: str, y: str, panels: int = 1) -> tuple[Any, Any]:
+    """A figure with one panel, or with several side by side that share their y axis."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7.5, 5), layout="constrained")
-    axes = figure.add_subplot(title=title, xlabel=x, ylabel=y)
-    axes.grid(alpha=0.3)
+    figure = Figure(figsize=(7.5 if panels == 1 else 10, 5), layout="constrained")
+    axes = figure.subplots(1, panels, sharey=True)
+    for one in np.ravel(axes):
+        one.set(title=title, xlabel=x)
+        one.grid(alpha=0.3)
+    np.ravel(axes)[0].set_ylabel(y)
     return figure, axes
 
 
@@ -109,9 +145,9 @@ def _save(figure: Any, path: Path) -> Path:
     return path
 
 
-MAKERS: dict[str, Any] = {"rd": rate_distortion, "tasks": tasks, "speed": speed}
+MAKERS: dict[str, Any] = {"rd": rate_distortion, "tasks": tasks, "speed": speed, "memory": memory}
 
 
-def make(suite: str, results: dict[str, dict[str, Any]], folder: Path) -> Sequence[Path]:
-    """The plots of one suite."""
-    return MAKERS[suite](results, folder)
+def make(part: str, results: dict[str, dict[str, Any]], folder: Path) -> Sequence[Path]:
+    """The plots of one kind of results; none without results, or where there is nothing to draw."""
+    return MAKERS[part](results, folder) if results and part in MAKERS else []

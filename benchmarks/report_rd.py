@@ -6,11 +6,14 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
+from . import published
 from .bd_rate import BdRate, Curve, bd_rate, clip_to_rates
 from .markdown import curve, in_order, label, percent, provenance, table
 
 RATES = (0.15, 1.2)  # bits per pixel between which ours is judged
-METRICS = {"psnr-rgb": "PSNR-RGB (dB)", "ms-ssim-rgb": "MS-SSIM (dB)"}
+METRICS = {"psnr-rgb": "PSNR-RGB (dB)", "ms-ssim-rgb": "MS-SSIM (dB)", "ssimulacra2": "SSIMULACRA 2"}
+_UNITS = {"ssimulacra2": ""}
+_DIGITS = {"psnr-rgb": 2, "ms-ssim-rgb": 4, "ssimulacra2": 1}
 
 
 def score(result: dict[str, Any], metric: str) -> list[float]:
@@ -27,33 +30,38 @@ def by_dataset(results: dict[str, dict[str, Any]]) -> dict[str, list[dict[str, A
     return groups
 
 
+def references(group: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Published curves on the pictures of a group."""
+    settings = group[0]["settings"]
+    return published.curves(settings["dataset"], settings["pictures"])
+
+
 def lines(results: dict[str, dict[str, Any]]) -> Iterable[str]:
     """Markdown of the section, without the plots."""
     for dataset, group in by_dataset(results).items():
         pictures = group[0]["settings"]["pictures"]
         yield f"### Rate-distortion on {dataset} ({pictures} pictures)\n"
-        yield provenance(group) + " bpp counts every byte of the file; all values are means over the pictures.\n"
-        yield from _points(group)
+        yield (
+            f"{provenance(group)} bpp counts every byte of the file; all values are means over the pictures. SSIMULACRA 2 "
+            "(100 equal, 70 good, 30 poor) is a mean over every third of them.\n"
+        )
+        rows = [[label(result["name"]), result["settings"]["codec"]] for result in group]
+        yield from table(["codec", "settings"], rows)
+        for metric, title in METRICS.items():
+            rows = [
+                [label(result["name"]), curve(result["results"]["bpp"], result["results"][metric], _DIGITS[metric])]
+                for result in group
+                if metric in result["results"]
+            ]
+            yield from table(["codec", f"bpp → {'MS-SSIM' if metric == 'ms-ssim-rgb' else title}"], rows)
         yield from _differences(group)
 
 
-def _points(group: list[dict[str, Any]]) -> Iterable[str]:
-    rows = []
-    for result in group:
-        rates = result["results"]["bpp"]
-        rows.append([label(result["name"]), result["settings"]["codec"], curve(rates, score(result, "psnr-rgb"), 2)])
-    yield from table(["codec", "settings", "bpp → PSNR-RGB (dB)"], rows)
-    rows = [
-        [label(result["name"]), curve(result["results"]["bpp"], result["results"]["ms-ssim-rgb"], 4)]
-        for result in group
-    ]
-    yield from table(["codec", "bpp → MS-SSIM"], rows)
-
-
 def _differences(group: list[dict[str, Any]]) -> Iterable[str]:
-    """BD-rate of ours against every peer; without ours, of the first codec against the others."""
+    """BD-rate of ours against every peer and published curve; without ours, of the first codec against the others."""
     ours, *peers = group
-    if not peers:
+    published_curves = references(group)
+    if not peers and not published_curves:
         return
     low, high = RATES
     yield (
@@ -63,20 +71,31 @@ def _differences(group: list[dict[str, Any]]) -> Iterable[str]:
     )
     for metric, title in METRICS.items():
         rows = []
-        for peer in peers:
+        for peer in [*peers, *published_curves]:
+            if metric not in ours["results"] or metric not in peer["results"]:
+                continue
             anchor, test = _curve(peer, metric), _curve(ours, metric)
             inner, whole = bd_rate(anchor, clip_to_rates(test, low, high)), bd_rate(anchor, test)
-            rows.append(
-                [label(peer["name"]), percent(inner.percent), _range(inner), percent(whole.percent), _range(whole)]
-            )
-        yield from table([title, f"{low} to {high} bpp", "compared over", "all rates", "compared over"], rows)
+            name = label(peer["name"]) + (" (published)" if "source" in peer else "")
+            rows.append([name, percent(inner.percent), _range(inner, metric), percent(whole.percent), _range(whole, metric)])
+        if rows:
+            yield from table([title, f"{low} to {high} bpp", "compared over", "all rates", "compared over"], rows)
+    if published_curves:
+        yield "Published curves were not measured here:\n"
+        yield from (f"- {label(line['name'])}: {_source(line['source'])}" for line in published_curves)
+        yield ""
+
+
+def _source(source: dict[str, Any]) -> str:
+    repository, commit, path = (source[name] for name in ("repository", "commit", "path"))
+    return f"[`{path}`]({repository}/blob/{commit}/{path}) at commit `{commit[:12]}`"
 
 
 def _curve(result: dict[str, Any], metric: str) -> Curve:
     return result["results"]["bpp"], score(result, metric)
 
 
-def _range(rate: BdRate) -> str:
-    return (
-        "no overlap" if math.isnan(rate.percent) else f"{rate.low:.1f} to {rate.high:.1f} dB ({100 * rate.share:.0f} %)"
-    )
+def _range(rate: BdRate, metric: str) -> str:
+    if math.isnan(rate.percent):
+        return "no overlap"
+    return f"{rate.low:.1f} to {rate.high:.1f}{_UNITS.get(metric, ' dB')} ({100 * rate.share:.0f} %)"

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from .codecs import ImageCodec, pillow_codec
-from .config import OURS, Config
+from .config import OURS, PLAIN, Config
 from .ours import HUMAN, UgicmCodec
 
 
 def contestants(config: Config, suite: str) -> list[ImageCodec]:
-    """The codecs of a run in the order given; raises `BenchmarkError` for one that is unknown or not installed.
+    """The codecs of suite "rd" or "tasks" in the order given; raises `BenchmarkError` for one that is unknown or not installed.
 
-    Only the tasks look at more than the human view, and speed gives every codec one thread.
+    Only the tasks look at more than the human view. A plain bundle, where there is one, comes last.
     """
-    threads = 1 if suite == "speed" else config.threads
-    preferences = config.preferences if suite == "tasks" else (HUMAN,)
-    return [
-        UgicmCodec(config.bundle, preferences, threads) if name == OURS else pillow_codec(name, threads)
-        for name in config.codecs
-    ]
+    preferences = config.views() if suite == "tasks" else (HUMAN,)
+    found = [open_codec(name, config, config.threads, preferences) for name in config.codecs]
+    if config.plain_bundle:
+        found.append(UgicmCodec(config.plain_bundle, threads=config.threads, name=PLAIN))
+    return found
+
+
+def open_codec(name: str, config: Config, threads: int, preferences: tuple[float, ...] = (HUMAN,)) -> ImageCodec:
+    """One codec by name: ours, or one that Pillow knows; raises `BenchmarkError`."""
+    return UgicmCodec(config.bundle, preferences, threads) if name == OURS else pillow_codec(name, threads)

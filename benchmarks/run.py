@@ -1,15 +1,15 @@
-"""Measure, print tables and write the report: `python -m benchmarks.run --suite all`."""
+"""Measure, print tables and write the report: `python -m benchmarks.run --suite all --report`."""
 
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from .config import DEFAULT_DATA, DEFAULT_RESULTS, OURS, PEERS, SUITES, Config
 from .errors import BenchmarkError
+from .machine import usable_cores
 from .store import Store
 
 
@@ -18,6 +18,7 @@ def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description=__doc__)
     parser.add_argument("--suite", choices=[*SUITES, "all"], default="all", help="what to measure (default: all)")
     parser.add_argument("--bundle", type=Path, help="our model, folder or .zip (default: the one inside ugicm)")
+    parser.add_argument("--plain-bundle", type=Path, help="a model trained without the semantic stage, for rd and tasks")
     parser.add_argument("--data", type=Path, default=DEFAULT_DATA, help="folder with eval/ and nets/")
     parser.add_argument("--images", type=Path, help="folder of pictures for rd (default: Kodak)")
     parser.add_argument("--out", type=Path, default=DEFAULT_RESULTS, help="where the JSON goes")
@@ -25,7 +26,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--stride", type=int, default=1, help="use every n-th picture; results go to a folder of their own"
     )
-    parser.add_argument("--threads", type=int, default=_cores(), help="for rd and tasks (default: all cores)")
+    parser.add_argument("--threads", type=int, default=usable_cores(), help="for rd and tasks (default: all cores)")
     parser.add_argument(
         "--quick", action="store_true", help="a small run that shows all works; its results go to a folder of their own"
     )
@@ -35,10 +36,10 @@ def parser() -> argparse.ArgumentParser:
 
 def run(suites: Sequence[str], config: Config) -> None:
     """Run suites one after the other, skipping what is already measured; raises `BenchmarkError`."""
-    from . import rate_distortion, speed, tasks
+    from . import entropy_coding, rate_distortion, speed, tasks
 
     store = Store(config.out)
-    runners = {"rd": rate_distortion.run, "tasks": tasks.run, "speed": speed.run}
+    runners = {"rd": rate_distortion.run, "tasks": tasks.run, "speed": speed.run, "coder": entropy_coding.run}
     for suite in suites:
         runners[suite](config, store)
 
@@ -51,6 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         data=options.data,
         out=_folder(options.out, options.stride, options.quick),
         bundle=options.bundle,
+        plain_bundle=options.plain_bundle,
         images=options.images,
         codecs=tuple(options.codecs.split(",")),
         stride=max(1, options.stride),
@@ -64,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         store = Store(config.out)
         print("\n" + "\n".join(report.sections(store, suites)))
         if options.report:
-            report.write(store, report.DEFAULT_REPORT)
+            report.write(store, report.DEFAULT_REPORT, report.Grid(config.bundle))
     except BenchmarkError as error:
         print(f"benchmarks: {error}", file=sys.stderr)
         return 1
@@ -74,10 +76,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _folder(out: Path, stride: int, quick: bool) -> Path:
     """Where results go: those of fewer pictures must not take the place of the whole set's."""
     return out / "quick" if quick else out / f"every-{stride}" if stride > 1 else out
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 if __name__ == "__main__":

@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 
@@ -42,14 +43,34 @@ def save_task(store, name, agreement, settings):
     )  # fmt: skip
 
 
-def save_speed(store, name, seconds, settings):
+def save_speed(store, name, seconds, settings, threads=1):
     names = ("encoding_time", "decoding_time", "encoding_cpu_time", "decoding_cpu_time")
     samples = {"bpp": [0.5] * 3, **{one: [seconds, seconds, 2 * seconds] for one in names}}
-    settings = {"size": [768, 512], "threads": 1, "rounds": 3, "processor": "some processor", **settings}
+    settings = {"size": [768, 512], "threads": threads, "rounds": 3, "processor": "some processor", **settings}
     results = {one: [float(np.median(values))] for one, values in samples.items()}
     store.save(
-        f"speed-{name}", name=name, description="", suite="speed", results=results, samples=samples, settings=settings
+        f"speed-{threads}t-{name}", name=name, description="", suite="speed", results=results, samples=samples, settings=settings
     )
+
+
+def save_memory(store, name, peak, settings, sizes=((768, 512), (1920, 1080))):
+    results = {
+        f"{step}_{what}": [value] * len(sizes)
+        for step in ("encoding", "decoding")
+        for what, value in (("open", 1), ("peak", peak))
+    }
+    settings = {"sizes": [list(size) for size in sizes], **settings}
+    store.save(f"memory-{name}", name=name, description="", suite="memory", results=results, settings=settings)
+
+
+def save_coder(store, name, rate):
+    results = {"bpp": [0.1, 0.3], "excess": [1.25, 0.5], "encode_rate": [rate] * 2, "decode_rate": [2 * rate] * 2}
+    extra = {"scale_network_ms": [1.5] * 2, "hyper_bytes": [300] * 2, "hyper_decode_ms": [0.01] * 2}
+    settings = {"dataset": "kodak", "pictures": 4, "processor": "p", "seconds": 0.5, "qualities": [15, 50], **OURS}
+    store.save(
+        f"coder-kodak-{name}", name=name, description="", suite="coder", results=results, settings=settings,
+        ours=extra if name == "ugicm_coder" else {},
+    )  # fmt: skip
 
 
 @pytest.fixture
@@ -62,6 +83,12 @@ def store(tmp_path):
     save_task(made, "avif", [0.1, 0.2, 0.3, 0.4, 0.5], {"codec": "AVIF"})
     save_speed(made, "ugicm", 0.1, OURS)
     save_speed(made, "avif", 0.4, {"codec": "AVIF"})
+    save_speed(made, "ugicm", 0.1, OURS, threads=2)
+    save_speed(made, "avif", 0.7, {"codec": "AVIF"}, threads=2)
+    save_memory(made, "ugicm", 64, OURS)
+    save_memory(made, "avif", 32, {"codec": "AVIF"}, sizes=((768, 512),))
+    save_coder(made, "ugicm_coder", 500)
+    save_coder(made, "constriction", 20)
     return made
 
 
@@ -71,15 +98,34 @@ def test_the_report_is_written_with_its_plots(store, tmp_path):
     assert "-50.0 %" in text
     assert "fingerprint `0123456789abcdef`" in text
     assert "4.00x" in text
+    assert "7.00x" in text
+    assert re.search(r"AVIF +\| 32 \(1\) +\| not measured", text)
+    assert re.search(r"15 +\| ugicm_coder \(ours\) +\| 0.100 +\| \+1.25 % +\| 500 +\| 1000", text)
+    assert re.search(r"VTM \(published\) +\| [-+]\d", text)
+    assert "blob/128f00397509b9882aaaeea49f43f1714da083b4/results/image/" in text
     images = {line.split("(")[1].rstrip(")") for line in text.splitlines() if line.startswith("![")}
     assert images == {str(file.relative_to(tmp_path)) for file in (tmp_path / "images").iterdir()}
-    assert len(images) == 2 + 2 + 1
+    assert len(images) == 2 + 2 + 1 + 1
 
 
 def test_two_bundles_in_one_section_are_pointed_out(store):
     save_task(store, "ugicm-machine", [0.3, 0.4, 0.5, 0.6, 0.7], {**OURS, "bundle_sha256": "bb"})
     text = "\n".join(report.sections(store, ("rd", "tasks")))
     assert text.count("These are different bundles") == 1
+
+
+def test_a_plain_bundle_is_not_taken_for_ours(store):
+    save_task(store, "plain", [0.1, 0.2, 0.3, 0.4, 0.5], {**OURS, "bundle_sha256": "bb"})
+    text = "\n".join(report.sections(store, ("tasks",)))
+    assert "different bundles" not in text
+    assert "UG-ICM without the semantic stage is UG-ICM tiny (fingerprint `0123456789abcdef`, bundle `bb`)" in text
+    assert "against UG-ICM without the semantic stage" in text
+
+
+def test_views_between_stand_between(store):
+    save_task(store, "ugicm-0.25", [0.1, 0.2, 0.3, 0.4, 0.5], OURS)
+    names = [result["name"] for result in report_tasks.by_net(store.load("tasks"))["net"]]
+    assert names == ["ugicm-human", "ugicm-0.25", "ugicm-machine", "avif"]
 
 
 def test_the_views_are_compared_sample_by_sample(store):

@@ -1,7 +1,9 @@
+import importlib
 import json
 
 import pytest
 
+from benchmarks.config import DEFAULT_RESULTS
 from benchmarks.errors import BenchmarkError
 from benchmarks.store import Store
 
@@ -47,3 +49,33 @@ def test_damaged_json_is_named(tmp_path):
     (tmp_path / "rd-a.json").write_text("{")
     with pytest.raises(BenchmarkError, match="delete it and run again"):
         Store(tmp_path).load("rd")
+
+
+def test_the_plotting_tool_of_compressai_reads_the_files(tmp_path):
+    plot = compressai_plot()
+    save(Store(tmp_path), qualities=(3,))
+    path = tmp_path / "rd-kodak-x.json"
+    payload = json.loads(path.read_text())
+    payload["results"]["ms-ssim-rgb"] = [0.9, 0.99]
+    path.write_text(json.dumps(payload))
+    assert plot.parse_json_file(path, "psnr") == {"name": "x", "xs": [0.1, 0.2], "ys": [30, 31]}
+    assert plot.parse_json_file(path, "ms-ssim")["ys"] == pytest.approx([10, 20])
+
+
+@pytest.mark.parametrize("path", sorted(DEFAULT_RESULTS.glob("rd-*.json")), ids=lambda path: path.stem)
+def test_every_committed_curve_has_what_compressai_expects(path):
+    payload = json.loads(path.read_text())
+    results = payload["results"]
+    assert isinstance(payload["name"], str) and isinstance(payload["description"], str)
+    assert {"bpp", "psnr-rgb", "ms-ssim-rgb", "encoding_time", "decoding_time"} <= set(results)
+    assert {len(values) for values in results.values()} == {len(results["bpp"])}
+    assert all(isinstance(value, (int, float)) for values in results.values() for value in values)
+    assert compressai_plot().parse_json_file(path, "psnr")["ys"] == results["psnr-rgb"]
+
+
+def compressai_plot():
+    """CompressAI's plotting tool, or a skipped test."""
+    pytest.importorskip("torch")
+    pytest.importorskip("matplotlib")
+    importlib.import_module("ugicm_train.torchvision_schema").declare()
+    return pytest.importorskip("compressai.utils.plot.__main__")
