@@ -3,11 +3,13 @@ import sys
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from benchmarks import memory
+from benchmarks import datasets, memory
 from benchmarks.config import ROOT, Config
 from benchmarks.errors import BenchmarkError
 from benchmarks.machine import can_tell_memory
+from benchmarks.store import Store
 
 pytestmark = pytest.mark.skipif(not can_tell_memory(), reason="this system does not tell a process's peak memory")
 
@@ -39,3 +41,16 @@ def test_a_large_picture_takes_more_than_a_small_one():
 def test_a_process_that_fails_is_quoted():
     with pytest.raises(BenchmarkError, match="memory of bpg: a process that encodes failed"):
         memory._of_size(Config(), "bpg", np.zeros((8, 8, 3), np.uint8), 50)
+
+
+def test_results_are_kept_and_not_measured_twice(tmp_path, capsys):
+    Image.new("RGB", (768, 512), (200, 100, 50)).save(tmp_path / "photo.png")
+    dataset, store = datasets.folder(tmp_path), Store(tmp_path / "out")
+    for _ in range(2):
+        memory.run(Config(codecs=("jpeg",)), store, dataset, [((768, 512), ()), ((1536, 1024), ())])
+    assert "memory-jpeg: already measured" in capsys.readouterr().out
+    found = store.load("memory")["memory-jpeg"]
+    assert found["settings"]["sizes"] == [[768, 512], [1536, 1024]]
+    assert all(len(values) == 2 for values in found["results"].values())
+    small, large = found["results"]["decoding_peak"]
+    assert large > small > 0

@@ -3,8 +3,9 @@ import os
 import numpy as np
 import pytest
 from fake_codec import FakeCodec
+from PIL import Image
 
-from benchmarks import report_speed, speed
+from benchmarks import datasets, report_speed, speed
 from benchmarks.config import Config
 from benchmarks.errors import BenchmarkError
 from benchmarks.machine import held_to
@@ -58,6 +59,20 @@ def test_a_ratio_is_taken_within_each_round():
     slow = {"samples": {"encoding_time": [4.0, 40.0, 8.0]}}
     assert report_speed.ratio(fast, slow, "encoding_time") == 4
     assert report_speed.ratio(fast, {"samples": {"encoding_time": [6.0]}}, "encoding_time") == 6
+
+
+def test_a_plan_is_kept_and_not_measured_twice(tmp_path, capsys):
+    for number in range(2):
+        Image.new("RGB", (768, 512), (200, 100 * number, 50)).save(tmp_path / f"{number}.png")
+    dataset, store = datasets.folder(tmp_path), Store(tmp_path / "out")
+    plan = speed.Plan((768, 512), 1, rounds=3, neural_rounds=1, models=())
+    for _ in range(2):
+        speed._run_plan(Config(codecs=("jpeg", "webp")), store, dataset, plan)
+    assert "speed 768x512-1t: already measured" in capsys.readouterr().out
+    (group,) = report_speed.by_plan(store.load("speed"))
+    assert [result["name"] for result in group] == ["jpeg", "webp"]
+    assert len(group[0]["qualities"]) == 2
+    assert group[0]["settings"]["rivals"] == ["jpeg", "webp"]
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system cannot hold a process to a core")

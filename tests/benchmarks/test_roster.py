@@ -1,0 +1,41 @@
+import pytest
+
+from benchmarks.config import Config
+from benchmarks.errors import BenchmarkError
+from benchmarks.ours import view_name
+from benchmarks.roster import contestants
+
+pytest.importorskip("onnxruntime")
+
+
+@pytest.fixture(scope="module")
+def bundle():
+    from ugicm.bundle import Bundle
+    from ugicm.errors import BundleError
+
+    try:
+        return Bundle.open(None).path
+    except BundleError as error:
+        pytest.skip(f"there is no default bundle: {error}")
+
+
+def test_the_tasks_see_five_views_and_the_rest_one(bundle):
+    config = Config(bundle=bundle, codecs=("ugicm",))
+    (ours,) = contestants(config, "tasks")
+    assert ours.views == ("ugicm-human", "ugicm-0.25", "ugicm-0.5", "ugicm-0.75", "ugicm-machine")
+    assert contestants(config, "rd")[0].views == ("ugicm-human",)
+
+
+def test_a_quick_run_keeps_both_ends():
+    assert [view_name(one) for one in Config(quick=True).views()] == ["ugicm-human", "ugicm-0.5", "ugicm-machine"]
+
+
+def test_a_plain_bundle_takes_part_under_its_own_name(bundle):
+    codecs = contestants(Config(bundle=bundle, plain_bundle=bundle, codecs=("ugicm", "jpeg")), "tasks")
+    assert [codec.name for codec in codecs] == ["ugicm", "jpeg", "plain"]
+    assert codecs[-1].views == ("plain",)
+
+
+def test_a_plain_bundle_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(BenchmarkError, match="nowhere"):
+        contestants(Config(plain_bundle=tmp_path / "nowhere", codecs=("jpeg",)), "rd")
