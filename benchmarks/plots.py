@@ -22,6 +22,8 @@ _COLOURS = {
     "avif": "tab:orange",
     "avif444": "tab:brown",
     "jxl": "tab:purple",
+    "compressai-mbt2018-mean": "tab:olive",
+    "compressai-cheng2020-anchor": "tab:pink",
 }
 _BETWEEN = "#a06aa8"  # preferences between human (blue) and machine (red)
 _PUBLISHED = {"linewidth": 0.9, "color": "0.35", "markersize": 0}
@@ -94,7 +96,9 @@ def memory(results: dict[str, dict[str, Any]], folder: Path) -> list[Path]:
             axes.plot(sizes, result["results"][f"{step}_peak"], **_style(result["name"]))
     for axes in (left, right):
         axes.set(xscale="log", yscale="log")
-    right.legend(fontsize=8)
+        _plain_numbers(axes.yaxis, (1, 2, 5))
+        _plain_numbers(axes.xaxis, (1, 2, 4, 8))
+    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return [_save(figure, folder / "memory.png")]
 
 
@@ -137,6 +141,15 @@ def _axes(title: str, x: str, y: str, panels: int = 1) -> tuple[Any, Any]:
         one.grid(alpha=0.3)
     np.ravel(axes)[0].set_ylabel(y)
     return figure, axes
+
+
+def _plain_numbers(axis: Any, steps: Sequence[int]) -> None:
+    """Ticks of a logarithmic axis at these multiples of powers of ten, written out."""
+    from matplotlib.ticker import LogLocator, NullLocator
+
+    axis.set_major_locator(LogLocator(subs=steps))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter("{x:g}")
 
 
 def _save(figure: Any, path: Path) -> Path:

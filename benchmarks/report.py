@@ -68,7 +68,8 @@ def write(store: Store, path: Path, grid: Grid | None = None) -> None:
         section = _section(store, suite)
         if section:
             made = [file for part in PARTS[suite] for file in plots.make(part, store.load(part), images)]
-            text += [f"## {_TITLES[suite]}\n", *(f"![{file.stem}](images/{file.name})" for file in made), "", *section]
+            plotted = [f"![{file.stem}](images/{file.name})" for file in made] + [""] * bool(made)
+            text += [f"## {_TITLES[suite]}\n", *plotted, *section]
     path.write_text("\n".join(text).rstrip() + "\n", encoding="utf-8")
 
 

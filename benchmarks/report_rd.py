@@ -53,7 +53,8 @@ def lines(results: dict[str, dict[str, Any]]) -> Iterable[str]:
                 for result in group
                 if metric in result["results"]
             ]
-            yield from table(["codec", f"bpp → {'MS-SSIM' if metric == 'ms-ssim-rgb' else title}"], rows)
+            if rows:
+                yield from table(["codec", f"bpp → {'MS-SSIM' if metric == 'ms-ssim-rgb' else title}"], rows)
         yield from _differences(group)
 
 

@@ -77,7 +77,7 @@ def _times(group: Group, ours: dict[str, Any] | None, times: dict[str, str], clo
         rounds = str(len(result["samples"]["bpp"]))
         row = [label(result["name"]), result["settings"]["codec"], rate, rounds]
         row += [_milliseconds(result["samples"][what]) for what in times]
-        row += [f"{ratio(ours, result, what):.2f}x" for what in times] if ours else []
+        row += [_times_as_fast(ratio(ours, result, what)) for what in times] if ours else []
         rows.append(row)
     ratios = [f"ours {name}s faster by" for name in times.values()] if ours else []
     yield from table([clock, "settings", "bpp", "rounds", *(f"{name} (ms)" for name in times.values()), *ratios], rows)
@@ -89,6 +89,10 @@ def busy(group: Group) -> float:
     return statistics.median(
         result["results"][wall][0] / max(result["results"][cpu][0], 1e-9) for wall, cpu in pairs for result in group
     )
+
+
+def _times_as_fast(value: float) -> str:
+    return f"{value:.2f}x" if value >= 0.1 else f"{value:.2g}x"
 
 
 def _milliseconds(seconds: Sequence[float]) -> str:
