@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from .config import OURS
 from .errors import BenchmarkError
 
 LOSSLESS = "png"
@@ -103,7 +104,7 @@ def pillow_codec(name: str, threads: int = 1) -> PillowCodec:
         return _avif(name, threads, versions)
     if name == "jxl":
         return _jxl(threads, versions)
-    raise BenchmarkError(f"'{name}' is no codec known here; choose from {', '.join(_LADDERS)}")
+    raise BenchmarkError(f"'{name}' is no codec known here; choose from {', '.join([OURS, *_LADDERS])}")
 
 
 def _avif(name: str, threads: int, versions: dict[str, str]) -> PillowCodec:

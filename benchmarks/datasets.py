@@ -32,11 +32,17 @@ class Dataset:
 
 
 def read_rgb(path: Path) -> np.ndarray:
-    """A picture as (H, W, 3) uint8 RGB; grey becomes RGB, metadata (rotation, profile) is ignored."""
+    """A picture as (H, W, 3) uint8 RGB; grey becomes RGB, metadata (rotation, profile) is ignored.
+
+    Raises `BenchmarkError` for a file that is missing or no picture.
+    """
     from PIL import Image
 
-    with Image.open(path) as image:
-        return np.asarray(image.convert("RGB"))
+    try:
+        with Image.open(path) as image:
+            return np.asarray(image.convert("RGB"))
+    except OSError as error:
+        raise BenchmarkError(f"'{path}' cannot be read as a picture ({error}); check the path") from error
 
 
 def folder(path: Path, name: str | None = None, step: int = 1) -> Dataset:

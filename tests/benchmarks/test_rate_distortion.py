@@ -84,3 +84,9 @@ def test_changed_pictures_are_measured_again(folder, tmp_path, monkeypatch, pict
 def test_a_missing_folder_is_named(tmp_path):
     with pytest.raises(BenchmarkError, match="there is no folder"):
         datasets.folder(tmp_path / "nowhere")
+
+
+def test_a_file_that_is_no_picture_is_named(tmp_path):
+    (tmp_path / "a.png").write_text("no picture")
+    with pytest.raises(BenchmarkError, match=r"a\.png' cannot be read as a picture"):
+        datasets.read_rgb(tmp_path / "a.png")
