@@ -16,6 +16,8 @@ ENTROPY = "entropy.bin"
 REQUIRED_FILES = (ENCODER, DECODER, ENTROPY)
 FP32 = "fp32"
 """The variant every bundle has: encoder.onnx and decoder.onnx themselves."""
+DEFAULT_HALO = (256, 192)
+"""What preset nano needs; `ugicm_export.halo` computes it for every network."""
 
 _HEX = set("0123456789abcdef")
 
@@ -36,6 +38,7 @@ class Manifest:
     qualities: int = LEVELS  # number of rate levels
     preference: tuple[float, float] = (0.0, 1.0)  # range of the preference axis the decoder was trained on
     multiple: int = MULTIPLE  # the engines take sides that are multiples of this
+    halo: tuple[int, int] = DEFAULT_HALO  # pixels around a tile that its coding, its decoding can depend on
     opset: int = 0  # ONNX opset of the engines
     training: dict[str, Any] = field(default_factory=dict)  # how the model was made, free form
     verification: dict[str, Any] = field(default_factory=dict)  # what the exporter compared, and how it came out
@@ -75,6 +78,8 @@ def parse_manifest(text: bytes) -> Manifest:
             raise ManifestError(f'"variants" or "folded" names {name!r}, which "files" does not list')
     if "preference" in known:
         known["preference"] = tuple(map(float, known["preference"]))
+    if "halo" in known:
+        known["halo"] = tuple(known["halo"])
     return Manifest(**known)
 
 
@@ -93,6 +98,10 @@ def _is_count(value: Any) -> bool:
 def _is_range(value: Any) -> bool:
     numbers = isinstance(value, list) and len(value) == 2 and all(isinstance(end, int | float) for end in value)
     return numbers and value[0] <= value[1]
+
+
+def _is_halo(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(map(_is_count, value))
 
 
 def _are_files(value: Any) -> bool:
@@ -141,6 +150,7 @@ _CHECKS = {
     "qualities": lambda value: value == LEVELS,
     "preference": _is_range,
     "multiple": lambda value: value == MULTIPLE,
+    "halo": _is_halo,
     "opset": lambda value: isinstance(value, int),
     "training": lambda value: isinstance(value, dict),
     "verification": lambda value: isinstance(value, dict),
