@@ -16,7 +16,6 @@ import hashlib
 import io
 import os
 import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -155,5 +154,5 @@ def _read(where: Path, name: str, limit: int) -> bytes:
         raise BundleError(f"bundle '{where}' has no {name}; it is incomplete, fetch or export it again") from error
     except zipfile.BadZipFile as error:
         raise BundleError(f"'{where}' is neither a bundle folder nor a sound .zip ({error}); fetch it again") from error
-    except (OSError, RuntimeError, NotImplementedError, EOFError, zlib.error) as error:
+    except Exception as error:  # on a damaged archive zipfile raises anything from OSError to UnicodeDecodeError
         raise BundleError(f"cannot read {name} of bundle '{where}' ({error}); fetch it again") from error
