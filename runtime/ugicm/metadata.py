@@ -7,7 +7,6 @@
 """
 
 import io
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,11 +57,6 @@ def of_stream(stream: Stream) -> Metadata:
             found[box.type] = box.payload
     alpha = _unpack_plane(found[ALPHA], stream.width, stream.height) if ALPHA in found else None
     return Metadata(found.get(ICC), found.get(EXIF), found.get(XMP), alpha)
-
-
-def has_alpha(boxes: Sequence[Box]) -> bool:
-    """Whether a stream with these boxes has an alpha plane."""
-    return any(box.type == ALPHA for box in boxes)
 
 
 def _pack_plane(alpha: np.ndarray) -> bytes:

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 from PIL.PngImagePlugin import PngInfo
-from ugicm import metadata
 from ugicm.bitstream import Box, Stream, parse
 from ugicm.errors import CorruptStreamError
 from ugicm.image import from_pillow, picture_size, read_picture, visible
@@ -130,7 +129,6 @@ def test_bad_boxes(alpha):
         with pytest.raises(CorruptStreamError, match=message):
             of_stream(stream_with(*boxes))
     assert of_stream(stream_with(Box("note", b"x"))) == Metadata()
-    assert metadata.has_alpha([packed])
     assert Metadata(alpha=alpha).cropped(Rect(1, 2, 4, 8)).alpha.shape == (3, 6)
 
 
