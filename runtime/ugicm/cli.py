@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from . import __version__
-from .errors import UgicmError
+from .errors import OptionError, UgicmError
 
 if TYPE_CHECKING:
     from .codec import Codec
@@ -50,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_decode(commands)
     _add_info(commands)
     _add_bench(commands)
+    _add_serve(commands)
     return parser
 
 
@@ -100,6 +101,22 @@ def _add_bench(commands: Any) -> None:
     bench.set_defaults(command=_bench)
 
 
+def _add_serve(commands: Any) -> None:
+    serve = commands.add_parser(
+        "serve", help="HTTP server with a page", description="Serve encoding and decoding over HTTP, with a page to try it at /."
+    )
+    serve.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    serve.add_argument("--port", type=_port, default=8000, help="0 takes a free one (default: %(default)s)")
+    serve.add_argument("--workers", type=_count, metavar="N", help="pictures coded at once (default: one per core)")
+    serve.add_argument("--queue", type=_count, default=64, metavar="N", help="requests that may wait (default: %(default)s)")
+    serve.add_argument("--batch", type=_count, default=1, metavar="N", help="equal sizes in one engine call (default: 1, off)")
+    serve.add_argument("--max-body", type=_count, default=64 << 20, metavar="BYTES", help="largest request (default: 64 MiB)")
+    serve.add_argument("--timeout", type=_seconds, default=60.0, metavar="S", help="wait for a result (default: 60)")
+    serve.add_argument("--quiet", action="store_true", help="log only what went wrong")
+    _add_engine_options(serve, threads="1 per worker", pixels="2^26")
+    serve.set_defaults(command=_serve, threads=1, max_pixels=1 << 26)
+
+
 def _add_quality(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-q", "--quality", type=_quality, default=50.0, metavar="Q", help="0 (smallest) .. 100 (best), default 50"
@@ -110,12 +127,12 @@ def _add_force(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--force", action="store_true", help="replace files that are already in the output folder")
 
 
-def _add_engine_options(parser: argparse.ArgumentParser) -> None:
+def _add_engine_options(parser: argparse.ArgumentParser, threads: str = "all cores", pixels: str = "2^28") -> None:
     parser.add_argument("--bundle", metavar="PATH", help=_MODEL_HELP)
-    parser.add_argument("--threads", type=_count, metavar="N", help="threads to use (default: all cores)")
+    parser.add_argument("--threads", type=_count, metavar="N", help=f"threads to use (default: {threads})")
     parser.add_argument("--provider", default="CPUExecutionProvider", metavar="NAME", help="ONNX Runtime provider")
     parser.add_argument(
-        "--max-pixels", type=_count, metavar="N", help="largest picture accepted (default: 2^28 pixels)"
+        "--max-pixels", type=_count, metavar="N", help=f"largest picture accepted (default: {pixels} pixels)"
     )
 
 
@@ -135,6 +152,14 @@ def _number(text: str, low: float, high: float) -> float:
     if not low <= value <= high:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number in {low}..{high}")
     return value
+
+
+def _port(text: str) -> int:
+    return int(_number(text, 0, 65535))
+
+
+def _seconds(text: str) -> float:
+    return _number(text, 0.001, 86400)
 
 
 def _count(text: str) -> int:
@@ -208,6 +233,26 @@ def _bench(options: argparse.Namespace) -> int:
     facts = {"image": options.image or "drawn", **bench.measure(codec, array, options.quality, options.runs)}
     print(report.as_json(facts) if options.json else bench.as_text(facts))
     return 0
+
+
+def _serve(options: argparse.Namespace) -> int:
+    try:
+        from . import server
+
+        serve = server.serve
+    except ImportError as error:
+        raise OptionError(f"the server cannot be loaded ({error}); install it with: pip install 'ugicm[server]'") from error
+    from .codec import _usable_cores
+
+    codec = _open_codec(options)
+    settings = server.Settings(
+        workers=options.workers or _usable_cores(),
+        queue=options.queue,
+        batch=options.batch,
+        max_body=options.max_body,
+        timeout=options.timeout,
+    )
+    return serve(codec, settings, options.host, options.port, quiet=options.quiet)
 
 
 def _complain(sentence: str) -> None:

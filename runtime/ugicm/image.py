@@ -60,17 +60,14 @@ def to_rgb(image: Image.Image) -> tuple[np.ndarray, list[str]]:
 
 def read_image(data: bytes, max_pixels: int = DEFAULT_MAX_PIXELS) -> tuple[np.ndarray, list[str]]:
     """Decode the bytes of a picture file; as `to_rgb`, with the size checked before any pixel is decoded."""
-    if not data:
-        raise ImageError("the picture file is empty")
-    try:
-        image = Image.open(io.BytesIO(data))
-    except Image.DecompressionBombError as error:
-        raise ImageError(f"Pillow refuses so large a picture: {error}") from error
-    except Exception as error:  # as in `to_rgb`
-        raise ImageError("this is not a picture file that Pillow can read; convert it to PNG first") from error
-    with image:
-        check_size(image.width, image.height, max_pixels)
+    with _open(data, max_pixels) as image:
         return to_rgb(image)
+
+
+def picture_size(data: bytes, max_pixels: int = DEFAULT_MAX_PIXELS) -> tuple[int, int]:
+    """Width and height that the head of a picture file tells, before any Exif orientation; raises as `read_image`."""
+    with _open(data, max_pixels) as image:
+        return image.size
 
 
 def format_for(path: str | os.PathLike[str]) -> str:
@@ -92,6 +89,20 @@ def encode_image(array: np.ndarray, image_format: str) -> bytes:
             f"cannot write a picture of {array.shape[1]}x{array.shape[0]} as {image_format}: {error}"
         ) from error
     return buffer.getvalue()
+
+
+def _open(data: bytes, max_pixels: int) -> Image.Image:
+    """Read the head of a picture file and check the size; raises `ImageError`, `TooLargeError`."""
+    if not data:
+        raise ImageError("the picture file is empty")
+    try:
+        image = Image.open(io.BytesIO(data))
+    except Image.DecompressionBombError as error:
+        raise ImageError(f"Pillow refuses so large a picture: {error}") from error
+    except Exception as error:  # as in `to_rgb`
+        raise ImageError("this is not a picture file that Pillow can read; convert it to PNG first") from error
+    check_size(image.width, image.height, max_pixels)
+    return image
 
 
 def _to_8_bits(image: Image.Image) -> Image.Image:

@@ -1,0 +1,165 @@
+"""What requests ask of the codec, and how a worker does it: file in, codec, file out, each stage timed."""
+
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from .. import image
+from ..codec import Codec
+from ..errors import UgicmError
+from . import media, rate
+from .metrics import Metrics
+from .pool import Job
+
+Region = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True)
+class Decode:
+    """A view of a stream; `preference` is checked, `output` is a key of `media.MEDIA_TYPES`."""
+
+    stream: bytes
+    preference: float
+    region: Region | None
+    output: str
+
+
+@dataclass(frozen=True)
+class Encode:
+    """A stream of a picture file; with `max_bytes` the best quality that fits is sought instead of `quality`."""
+
+    picture: bytes
+    quality: float
+    max_bytes: float | None = None
+    max_bpp: float | None = None
+
+
+@dataclass
+class Answer:
+    """A result: `body` as `media_type`, the pixel size, notes for the user, and the seconds of each stage."""
+
+    body: bytes
+    media_type: str
+    width: int
+    height: int
+    stages: dict[str, float]
+    quality: float | None = None
+    notes: list[str] = field(default_factory=list)
+
+
+class Stages:
+    """A clock (see `entropy.Clock`) that adds up the seconds of each stage, and what is left over as "other"."""
+
+    def __init__(self, waited: float) -> None:
+        self.seconds: dict[str, float] = defaultdict(float, queue=waited)
+        self._start = time.perf_counter() - waited
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Add the time spent inside to stage `name`."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] += time.perf_counter() - start
+
+    def finish(self) -> dict[str, float]:
+        """Seconds by stage; they sum up to the time since the job was queued."""
+        total = time.perf_counter() - self._start
+        return {**self.seconds, "other": max(0.0, total - sum(self.seconds.values()))}
+
+
+class Worker:
+    """Does batches of jobs on one codec; called from many threads."""
+
+    def __init__(self, codec: Codec, metrics: Metrics) -> None:
+        self._codec = codec
+        self._metrics = metrics
+
+    def __call__(self, jobs: Sequence[Job]) -> list[Any]:
+        """An `Answer` or an exception per job. All jobs of one batch are of one kind."""
+        if len(jobs) == 1:
+            return [self._alone(jobs[0])]
+        try:
+            return self._decode_together(jobs) if isinstance(jobs[0].item, Decode) else self._encode_together(jobs)
+        except UgicmError:  # one of them is to blame, which must not hurt the others
+            return [self._alone(job) for job in jobs]
+
+    def _alone(self, job: Job) -> Answer | Exception:
+        clock = Stages(job.waited)
+        try:
+            answer = (self._decode if isinstance(job.item, Decode) else self._encode)(job.item, clock)
+        except Exception as error:
+            return error
+        self._note(answer, 1)
+        return answer
+
+    def _decode(self, item: Decode, clock: Stages) -> Answer:
+        picture = self._codec.decode_timed(item.stream, item.preference, clock)
+        if item.region is not None:
+            x, y, width, height = item.region
+            picture = picture[y : y + height, x : x + width]
+        return _picture_answer(picture, item.output, clock)
+
+    def _encode(self, item: Encode, clock: Stages) -> Answer:
+        with clock.stage("picture_file"):
+            array, notes = image.read_image(item.picture, self._codec.info["max_pixels"])
+        limit = _byte_limit(item, array)
+        if limit is None:
+            quality, stream = item.quality, self._codec.encode_timed(array, item.quality, clock)
+        else:
+            quality, stream = rate.encode_within(self._codec, array, limit, clock)
+        return _stream_answer(stream, array, quality, notes, clock)
+
+    def _decode_together(self, jobs: Sequence[Job]) -> list[Answer]:
+        clock = Stages(max(job.waited for job in jobs))
+        with clock.stage("codec"):
+            pictures = self._codec.decode_batch([job.item.stream for job in jobs], [job.item.preference for job in jobs])
+        answers = [_picture_answer(picture, job.item.output, clock) for picture, job in zip(pictures, jobs)]
+        return self._share(answers, clock)
+
+    def _encode_together(self, jobs: Sequence[Job]) -> list[Answer]:
+        clock = Stages(max(job.waited for job in jobs))
+        with clock.stage("picture_file"):
+            read = [image.read_image(job.item.picture, self._codec.info["max_pixels"]) for job in jobs]
+        quality = jobs[0].item.quality  # part of the key
+        with clock.stage("codec"):
+            streams = self._codec.encode_batch([array for array, _ in read], quality)
+        answers = [_stream_answer(stream, array, quality, notes, clock) for stream, (array, notes) in zip(streams, read)]
+        return self._share(answers, clock)
+
+    def _share(self, answers: list[Answer], clock: Stages) -> list[Answer]:
+        """Each answer of a batch tells the times of the whole batch: that is what its client waited for."""
+        stages = clock.finish()
+        for answer in answers:
+            answer.stages = stages
+            self._note(answer, len(answers))
+        return answers
+
+    def _note(self, answer: Answer, batch: int) -> None:
+        operation = "encode" if answer.media_type == media.STREAM_TYPE else "decode"
+        self._metrics.work(operation, answer.stages, batch)
+
+
+def _picture_answer(picture: np.ndarray, output: str, clock: Stages) -> Answer:
+    height, width = picture.shape[:2]
+    with clock.stage("picture_file"):
+        body = media.write(picture, output)
+    return Answer(body, media.MEDIA_TYPES[output], width, height, clock.finish())
+
+
+def _stream_answer(stream: bytes, array: np.ndarray, quality: float, notes: list[str], clock: Stages) -> Answer:
+    height, width = array.shape[:2]
+    return Answer(stream, media.STREAM_TYPE, width, height, clock.finish(), quality, notes)
+
+
+def _byte_limit(item: Encode, array: np.ndarray) -> float | None:
+    """The most bytes a stream may have, if the request says so."""
+    if item.max_bpp is not None:
+        return item.max_bpp * array.shape[0] * array.shape[1] / 8
+    return item.max_bytes
