@@ -179,7 +179,9 @@ def _open_codec(options: argparse.Namespace) -> "Codec":
     Image.MAX_IMAGE_PIXELS = None
     warnings.filterwarnings("ignore", module="PIL")
     limit = options.max_pixels or DEFAULT_MAX_PIXELS
-    return Codec.open(options.bundle, options.threads, (options.provider,), limit)
+    return Codec.open(
+        options.bundle, threads=options.threads, providers=(options.provider,), max_pixels=limit
+    )
 
 
 def _encode(options: argparse.Namespace) -> int:

@@ -1,111 +1,99 @@
 """`Codec`: pictures to streams and back with one open model; every step is called from here, in order."""
 
-import math
 import os
-import threading
-import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import ugicm_coder
-from ugicm_coder import MAX_HYPER, MAX_RESIDUAL
 
-from . import entropy
+from . import entropy, rate
 from .bitstream import (
     DEFAULT_BAND_HEIGHT,
     DEFAULT_MAX_PIXELS,
-    LEVELS,
-    MULTIPLE,
     Box,
     Bytes,
     Stream,
     check_size,
-    padded,
     parse,
     serialise,
 )
 from .bundle import Bundle
+from .checks import as_array, check_limit, check_threads, for_each, quality_to_level
+from .engines import EngineOptions, Engines, Progress, no_progress
 from .entropy import Clock, NoClock, Symbols
-from .errors import BundleError, EngineError, ImageError, OptionError, UnsupportedVersionError, WrongModelError
-from .manifest import DECODER, ENCODER, ENTROPY
-from .session import DEFAULT_PROVIDERS, Engine, Provider, provider_names
+from .errors import ImageError, OptionError, UnsupportedVersionError, WrongModelError
+from .manifest import DECODER, ENCODER, FP32
+from .session import DEFAULT_PROVIDERS, ONNXRUNTIME, Provider, check_engine, provider_names
+from .tiles import DEFAULT_TILE_PIXELS, MIN_TILE_PIXELS, Rect, Region, cells, check_region
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 VIEWS = {"human": 0.0, "machine": 1.0}
-QUALITY_MAX = 100
-MAX_THREADS = 1024
 MAX_PIXELS_LIMIT = 1 << 30  # within what the entropy coder indexes in one call, for up to 512 latent channels
-
-_ENGINE_PORTS = {
-    ENCODER: (("image", "quality"), ("z", "r")),
-    DECODER: (("z", "r", "quality", "preference"), ("image",)),
-}
-
-
-def quality_to_level(quality: float) -> int:
-    """Map quality 0..100 to the nearest of the 64 rate levels; raises `OptionError`."""
-    if not 0 <= quality <= QUALITY_MAX:  # NaN fails too
-        raise OptionError(f"quality is {quality}, expected 0..{QUALITY_MAX}")
-    return math.floor(quality * (LEVELS - 1) / QUALITY_MAX + 0.5)
 
 
 class Codec:
-    """An open model. Engines are loaded when first needed; one codec may be used from several threads."""
+    """An open model. Engines are loaded when first needed; one codec may be used from several threads at once."""
 
     def __init__(
         self,
         bundle: Bundle,
-        threads: int | None = None,
+        *,
+        variant: str = FP32,
+        engine: str = ONNXRUNTIME,
         providers: Sequence[Provider] = DEFAULT_PROVIDERS,
+        threads: int | None = None,
         max_pixels: int = DEFAULT_MAX_PIXELS,
+        tile_pixels: int = DEFAULT_TILE_PIXELS,
     ) -> None:
         """See `open`, which also finds the bundle."""
-        if threads is not None and not 1 <= threads <= MAX_THREADS:
-            raise OptionError(f"threads is {threads}, expected 1..{MAX_THREADS}, or None for all cores")
-        if not 1 <= max_pixels <= MAX_PIXELS_LIMIT:
-            raise OptionError(f"max_pixels is {max_pixels}, expected 1..{MAX_PIXELS_LIMIT}")
+        check_engine(engine, providers)
+        if variant not in bundle.variants:
+            raise OptionError(f"bundle '{bundle.path}' has no variant {variant!r}; it has {', '.join(bundle.variants)}")
         self._bundle = bundle
-        self._threads = threads or _usable_cores()
-        self._providers = tuple(providers)
-        self._max_pixels = max_pixels
-        self._engines: dict[str, Engine] = {}
-        self._lock = threading.Lock()
-        manifest = bundle.manifest
-        try:
-            self._model = ugicm_coder.EntropyModel(bundle.read(ENTROPY))
-        except ugicm_coder.ModelError as error:
-            raise BundleError(f"bundle '{bundle.path}': {ENTROPY} is not usable: {error}") from error
-        found = (self._model.hyper_channels, self._model.latent_channels, self._model.qualities)
-        if found != (manifest.hyper_channels, manifest.latent_channels, manifest.qualities):
-            raise BundleError(
-                f"bundle '{bundle.path}': {ENTROPY} has channels and levels {found}, the manifest says otherwise"
-            )
+        self._max_pixels = check_limit("max_pixels", max_pixels, 1, MAX_PIXELS_LIMIT)
+        check_limit("tile_pixels", tile_pixels, MIN_TILE_PIXELS, MAX_PIXELS_LIMIT)
+        self._options = EngineOptions(variant, engine, tuple(providers), check_threads(threads), tile_pixels)
+        self._engines = Engines(bundle, self._options)
+        self._model = entropy.open_model(bundle)
 
     @classmethod
     def open(
         cls,
         path: str | os.PathLike[str] | None = None,
-        threads: int | None = None,
+        *,
+        variant: str = FP32,
+        engine: str = ONNXRUNTIME,
         providers: Sequence[Provider] = DEFAULT_PROVIDERS,
+        threads: int | None = None,
         max_pixels: int = DEFAULT_MAX_PIXELS,
+        tile_pixels: int = DEFAULT_TILE_PIXELS,
     ) -> "Codec":
-        """Open a bundle.
+        """Open a bundle. Everything is taken as asked for or refused; nothing falls back to something else.
 
         path: a folder or .zip; None means $UGICM_BUNDLE if set, else the model inside this package.
+        variant: "fp32", or another precision that the bundle holds (`ugicm info` lists them).
+        engine: "onnxruntime" or "openvino". providers: those of ONNX Runtime, all of which must be there and start.
         threads: 1..1024, for the engine and the bands; None means every core this process may use.
-        providers: ONNX Runtime providers, all of which must be there; nothing falls back to another device.
         max_pixels: largest padded picture that is encoded or decoded, 1..2^30.
-        Raises `BundleError` and `OptionError`.
+        tile_pixels: most pixels that go through an engine at once, 2^20..2^30; larger pictures are cut into tiles.
+        Raises `BundleError`, `OptionError`; a missing library or provider is an `EngineError` when an engine is loaded.
         """
-        return cls(Bundle.open(path), threads, providers, max_pixels)
+        return cls(
+            Bundle.open(path),
+            variant=variant,
+            engine=engine,
+            providers=providers,
+            threads=threads,
+            max_pixels=max_pixels,
+            tile_pixels=tile_pixels,
+        )
 
     @property
     def info(self) -> dict[str, Any]:
-        """What is open: model name, preset, fingerprint, path, ranges, threads and providers."""
-        manifest = self._bundle.manifest
+        """What is open: model name, preset, fingerprint, path, ranges, engine, threads and limits."""
+        manifest, options = self._bundle.manifest, self._options
         return {
             "name": manifest.name,
             "preset": manifest.preset,
@@ -114,82 +102,196 @@ class Codec:
             "hyper_channels": manifest.hyper_channels,
             "latent_channels": manifest.latent_channels,
             "preference": list(manifest.preference),
-            "threads": self._threads,
-            "providers": provider_names(self._providers),
+            "variant": options.variant,
+            "engine": options.engine,
+            "providers": provider_names(options.providers),
+            "threads": options.threads,
             "max_pixels": self._max_pixels,
+            "tile_pixels": options.tile_pixels,
         }
-
-    def encode(self, image: "np.ndarray | Image", quality: float = 50, *, boxes: Sequence[Box] = ()) -> bytes:
-        """Encode one picture.
-
-        image: (H, W, 3) uint8 sRGB array, or a Pillow image (see `ugicm.image`; what had to change is warned about).
-        quality: 0 (smallest) .. 100 (best). boxes: data to carry after the picture.
-        Raises `ImageError`, `OptionError`, `TooLargeError`, `EngineError`.
-        """
-        return self.encode_timed(image, quality, NoClock(), boxes)
-
-    def decode(self, stream: Bytes, view: str = "human", preference: float | None = None) -> np.ndarray:
-        """Decode one stream to a (H, W, 3) uint8 array.
-
-        view: "human" or "machine", the two ends of the preference axis; or give `preference`, 0 (human) .. 1 (machine).
-        Raises a `StreamError` for bytes that are not a sound stream of this model, `OptionError`, `EngineError`.
-        """
-        return self.decode_timed(stream, self._preference(view, preference), NoClock())
 
     def prepare(self, encode: bool = False, decode: bool = False) -> None:
         """Load engines now instead of at first use, to notice a missing runtime before any picture is touched."""
         for name, wanted in ((ENCODER, encode), (DECODER, decode)):
             if wanted:
-                self._engine(name)
+                self._engines.load(name)
+
+    def warm_up(self, height: int = 512, width: int = 768) -> None:
+        """Code one flat picture of this size both ways, so that the first real one meets engines that have run."""
+        self.decode(self.encode(np.full((height, width, 3), 128, np.uint8)))
+
+    def encode(
+        self,
+        image: "np.ndarray | Image",
+        quality: float = 50,
+        *,
+        boxes: Sequence[Box] = (),
+        progress: Progress = no_progress,
+    ) -> bytes:
+        """Encode one picture.
+
+        image: (H, W, 3) uint8 sRGB array, or a Pillow image (see `ugicm.image`; what had to change is warned about).
+        quality: 0 (smallest) .. 100 (best). boxes: data to carry after the picture.
+        progress: called with (tiles done, tiles in all).
+        Raises `ImageError`, `OptionError`, `TooLargeError`, `EngineError`.
+        """
+        return self.encode_timed(image, quality, NoClock(), boxes, progress)
+
+    def encode_to_size(
+        self,
+        image: "np.ndarray | Image",
+        target_bytes: int | None = None,
+        *,
+        target_bpp: float | None = None,
+        boxes: Sequence[Box] = (),
+        progress: Progress = no_progress,
+    ) -> bytes:
+        """Encode one picture at the best of the 64 rate levels whose whole stream has at most the wanted size.
+
+        Give bytes, or bits per pixel of the true size. Neighbouring levels differ by a few percent in size, so that is how
+        far below the target a stream may stay. At most 8 engine passes. Raises as `encode`, and `OptionError` if even the
+        lowest level is too large.
+        """
+        array = self._checked(image)
+        target = rate.check_target(target_bytes, target_bpp, array.shape[0] * array.shape[1])
+
+        def encode(level: int) -> bytes:
+            (symbols,) = self._engines.analyse([array], [level], NoClock(), progress)
+            return self._write(array, symbols, boxes, NoClock())
+
+        return rate.search(encode, target)
+
+    def encode_batch(
+        self, images: "Sequence[np.ndarray | Image]", quality: float | Sequence[float] = 50
+    ) -> list[bytes]:
+        """Encode pictures of one size together; `quality` is one for all or one for each. Raises as `encode`."""
+        arrays = [self._checked(image) for image in images]
+        if len({array.shape for array in arrays}) > 1:
+            sizes = sorted({f"{array.shape[1]}x{array.shape[0]}" for array in arrays})
+            raise ImageError(f"the pictures of a batch have sizes {', '.join(sizes)}, expected one size")
+        levels = [quality_to_level(one) for one in for_each("quality", quality, len(arrays))]
+        symbols: list[Symbols] = []
+        for part in self._parts([array.shape[:2] for array in arrays]):
+            symbols += self._engines.analyse(arrays[part], levels[part], NoClock())
+        return [self._write(array, one, (), NoClock()) for array, one in zip(arrays, symbols, strict=True)]
+
+    def decode(
+        self,
+        stream: Bytes,
+        view: str = "human",
+        preference: float | None = None,
+        region: Region | None = None,
+        *,
+        progress: Progress = no_progress,
+    ) -> np.ndarray:
+        """Decode one stream to a (H, W, 3) uint8 array.
+
+        view: "human" or "machine", the two ends of the preference axis; or give `preference`, 0 (human) .. 1 (machine).
+        region: (x, y, width, height) in pixels, to decode that part only; time and memory are those of the part.
+        progress: called with (tiles done, tiles in all).
+        Raises a `StreamError` for bytes that are not a sound stream of this model, `OptionError`, `EngineError`.
+        """
+        return self.decode_timed(stream, self._preference(view, preference), NoClock(), region, progress)
+
+    def decode_views(
+        self,
+        stream: Bytes,
+        preferences: Sequence[float],
+        region: Region | None = None,
+        *,
+        progress: Progress = no_progress,
+    ) -> list[np.ndarray]:
+        """Decode several views of one stream, each as `decode` gives it; the symbols are decoded once."""
+        wanted = [self._preference("human", preference) for preference in preferences]
+        return self._views(parse(stream, self._max_pixels), wanted, region, NoClock(), progress)
+
+    def decode_batch(
+        self, streams: Sequence[Bytes], view: str = "human", preference: float | Sequence[float] | None = None
+    ) -> list[np.ndarray]:
+        """Decode streams of pictures of one size together; `preference` is one for all or one for each. Raises as `decode`."""
+        parsed = [parse(stream, self._max_pixels) for stream in streams]
+        sizes = [(stream.height, stream.width) for stream in parsed]
+        if len(set(sizes)) > 1:
+            raise OptionError(f"the streams of a batch hold pictures of {len(set(sizes))} sizes, expected one size")
+        wanted = [self._preference(view, one) for one in for_each("preference", preference, len(parsed))]
+        symbols = [self._decode_symbols(stream, NoClock()) for stream in parsed]
+        pictures: list[np.ndarray] = []
+        for part in self._parts(sizes):
+            pixels = Rect(0, 0, *sizes[0])
+            pictures += self._engines.synthesise(symbols[part], wanted[part], cells(*sizes[0]), pixels, NoClock())
+        return pictures
 
     def encode_symbols(self, image: "np.ndarray | Image", quality: float = 50) -> Symbols:
         """The symbols that `encode` would write."""
-        return self._analyse(_as_array(image), quality_to_level(quality), NoClock())
+        return self._engines.analyse([self._checked(image)], [quality_to_level(quality)], NoClock())[0]
 
     def decode_symbols(self, stream: Bytes) -> Symbols:
         """The symbols a stream holds; needs no engine."""
         return self._decode_symbols(parse(stream, self._max_pixels), NoClock())
 
     def encode_timed(
-        self, image: "np.ndarray | Image", quality: float, clock: Clock, boxes: Sequence[Box] = ()
+        self,
+        image: "np.ndarray | Image",
+        quality: float,
+        clock: Clock,
+        boxes: Sequence[Box] = (),
+        progress: Progress = no_progress,
     ) -> bytes:
         """`encode`, telling `clock` of the stages engine, scale_network and entropy_coding."""
-        array = _as_array(image)
-        symbols = self._analyse(array, quality_to_level(quality), clock)
-        z, bands = entropy.encode(self._model, symbols, DEFAULT_BAND_HEIGHT, self._threads, clock)
+        array = self._checked(image)
+        (symbols,) = self._engines.analyse([array], [quality_to_level(quality)], clock, progress)
+        return self._write(array, symbols, boxes, clock)
+
+    def decode_timed(
+        self,
+        stream: Bytes,
+        preference: float,
+        clock: Clock,
+        region: Region | None = None,
+        progress: Progress = no_progress,
+    ) -> np.ndarray:
+        """`decode` at a checked preference, telling `clock` of the stages engine, scale_network and entropy_coding."""
+        return self._views(parse(stream, self._max_pixels), [preference], region, clock, progress)[0]
+
+    def _views(
+        self, stream: Stream, preferences: list[float], region: Region | None, clock: Clock, progress: Progress
+    ) -> list[np.ndarray]:
+        """Decode what all views need once, then run the engine for as many views at a time as fit."""
+        self._check_model(stream)
+        whole, pixels = cells(stream.height, stream.width), Rect(0, 0, stream.height, stream.width)
+        if region is not None:
+            pixels = check_region(region, stream.width, stream.height)
+        rows = self._engines.rows_for(pixels, whole)
+        symbols, first_row = entropy.decode_rows(self._model, stream, rows, self._options.threads, clock)
+        pictures: list[np.ndarray] = []
+        for part in self._parts([(pixels.bottom - pixels.top, pixels.right - pixels.left)] * len(preferences)):
+            wanted = preferences[part]
+            together = [symbols] * len(wanted)
+            pictures += self._engines.synthesise(together, wanted, whole, pixels, clock, progress, first_row)
+        return pictures
+
+    def _parts(self, sizes: Sequence[tuple[int, ...]]) -> list[slice]:
+        """Slices of a list of pictures of one (height, width), each to go through an engine together."""
+        step = self._engines.batch_size(*sizes[0]) if sizes else 1
+        return [slice(start, start + step) for start in range(0, len(sizes), step)]
+
+    def _checked(self, image: "np.ndarray | Image") -> np.ndarray:
+        array = as_array(image)
+        check_size(array.shape[1], array.shape[0], self._max_pixels)
+        return array
+
+    def _write(self, array: np.ndarray, symbols: Symbols, boxes: Sequence[Box], clock: Clock) -> bytes:
+        z, bands = entropy.encode(self._model, symbols, DEFAULT_BAND_HEIGHT, self._options.threads, clock)
         height, width = array.shape[:2]
         fingerprint = self._bundle.manifest.fingerprint
         return serialise(Stream(width, height, symbols.level, fingerprint, z, bands, DEFAULT_BAND_HEIGHT, tuple(boxes)))
 
-    def decode_timed(self, stream: Bytes, preference: float, clock: Clock) -> np.ndarray:
-        """`decode` at a checked preference, telling `clock` of the stages engine, scale_network and entropy_coding."""
-        parsed = parse(stream, self._max_pixels)
-        symbols = self._decode_symbols(parsed, clock)
-        with clock.stage("engine"):
-            (batch,) = self._engine(DECODER).run(
-                {
-                    "z": symbols.z[None].astype(np.int32),
-                    "r": symbols.r[None].astype(np.int32),
-                    "quality": np.array([symbols.level], np.int64),
-                    "preference": np.array([preference], np.float32),
-                }
-            )
-        _check_output("image", batch, (1, padded(parsed.height), padded(parsed.width), 3), np.uint8)
-        return np.ascontiguousarray(batch[0, : parsed.height, : parsed.width])
-
-    def _analyse(self, array: np.ndarray, level: int, clock: Clock) -> Symbols:
-        """Run the encoder engine on a checked array and check what it gives."""
-        check_size(array.shape[1], array.shape[0], self._max_pixels)
-        image = pad(array)
-        with clock.stage("engine"):
-            z, r = self._engine(ENCODER).run({"image": image[None], "quality": np.array([level], np.int64)})
-        height, width = image.shape[:2]
-        manifest = self._bundle.manifest
-        _check_output("z", z, (1, manifest.hyper_channels, height // MULTIPLE, width // MULTIPLE), np.int32, MAX_HYPER)
-        _check_output("r", r, (1, manifest.latent_channels, height // 16, width // 16), np.int32, MAX_RESIDUAL)
-        return Symbols(z[0].astype(np.int16), r[0].astype(np.int16), level)
-
     def _decode_symbols(self, stream: Stream, clock: Clock) -> Symbols:
+        self._check_model(stream)
+        return entropy.decode(self._model, stream, self._options.threads, clock)
+
+    def _check_model(self, stream: Stream) -> None:
+        """Raise a `StreamError` if the stream is another model's or needs a newer reader."""
         expected = self._bundle.manifest.fingerprint
         if stream.fingerprint != expected:
             raise WrongModelError(
@@ -199,7 +301,6 @@ class Codec:
         for box in stream.boxes:
             if box.type[0].isupper():
                 raise UnsupportedVersionError(f"the stream needs box '{box.type}', unknown here; install a newer ugicm")
-        return entropy.decode(self._model, stream, self._threads, clock)
 
     def _preference(self, view: str, preference: float | None) -> float:
         if view not in VIEWS:
@@ -212,57 +313,3 @@ class Codec:
         if not low <= preference <= high:
             raise OptionError(f"preference is {preference}, this model takes {low}..{high}")
         return preference
-
-    def _engine(self, name: str) -> Engine:
-        """Load an engine on first use."""
-        with self._lock:
-            if name not in self._engines:
-                inputs, outputs = _ENGINE_PORTS[name]
-                model = self._bundle.read(name)
-                self._engines[name] = Engine(
-                    name, model, inputs=inputs, outputs=outputs, threads=self._threads, providers=self._providers
-                )
-            return self._engines[name]
-
-
-def pad(array: np.ndarray) -> np.ndarray:
-    """Extend a (H, W, 3) array to multiples of 64 by repeating its last row and column."""
-    height, width = array.shape[:2]
-    below, right = padded(height) - height, padded(width) - width
-    if below or right:
-        return np.pad(array, ((0, below), (0, right), (0, 0)), mode="edge")
-    return np.ascontiguousarray(array)
-
-
-def _as_array(image: "np.ndarray | Image") -> np.ndarray:
-    """The door of every public function that takes a picture."""
-    if not isinstance(image, np.ndarray):
-        from PIL.Image import Image
-
-        from .image import to_rgb
-
-        if not isinstance(image, Image):
-            raise ImageError(
-                f"the picture is a {type(image).__name__}, expected a (H, W, 3) uint8 array or a Pillow image"
-            )
-        image, notes = to_rgb(image)
-        for note in notes:
-            warnings.warn(note, stacklevel=3)
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-        raise ImageError(f"the picture has shape {image.shape} and type {image.dtype}, expected (H, W, 3) and uint8")
-    if 0 in image.shape:
-        raise ImageError(f"the picture has shape {image.shape}, expected at least one pixel")
-    return image
-
-
-def _check_output(name: str, array: np.ndarray, shape: tuple[int, ...], dtype: type, limit: int | None = None) -> None:
-    """Raise `EngineError` if an engine gave something the contract of the bundle forbids."""
-    if array.shape != shape or array.dtype != dtype:
-        raise EngineError(f"an engine gave {name} as {array.dtype} {array.shape}, expected {np.dtype(dtype)} {shape}")
-    if limit is not None and not -limit <= array.min() <= array.max() <= limit:
-        raise EngineError(f"an engine gave {name} in {array.min()}..{array.max()}, expected at most {limit} in size")
-
-
-def _usable_cores() -> int:
-    """Cores this process may run on, which in a container can be fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -10,7 +10,9 @@ from PIL import Image
 from ugicm import bitstream, entropy
 from ugicm.bitstream import Box, parse, serialise
 from ugicm.bundle import Bundle, write_bundle
-from ugicm.codec import Codec, pad, quality_to_level
+from ugicm.checks import quality_to_level
+from ugicm.codec import Codec
+from ugicm.engines import _cut
 from ugicm.errors import (
     CorruptStreamError,
     EngineError,
@@ -22,6 +24,7 @@ from ugicm.errors import (
     UnsupportedVersionError,
     WrongModelError,
 )
+from ugicm.tiles import Rect
 
 SIZES = [(1, 1), (1, 65), (64, 64), (65, 1), (63, 127), (130, 70), (200, 33)]
 
@@ -118,7 +121,7 @@ def test_pillow_notes_become_warnings(codec):
 
 
 def test_padding_repeats_the_edge(picture):
-    padded = pad(picture)
+    padded = _cut(picture, Rect(0, 0, 128, 192))
     assert padded.shape == (128, 192, 3)
     np.testing.assert_array_equal(padded[:70, :133], picture)
     assert (padded[70:, :133] == picture[-1]).all()
@@ -176,11 +179,11 @@ def test_entropy_errors_become_stream_errors(codec, stream):
 def test_engines_are_loaded_when_needed(bundle_path, stream, picture):
     lazy = Codec.open(bundle_path, threads=1)
     lazy.decode_symbols(stream)
-    assert not lazy._engines
+    assert not lazy._engines._loaded
     lazy.decode(stream)
-    assert list(lazy._engines) == ["decoder.onnx"]
+    assert list(lazy._engines._loaded) == ["decoder.onnx"]
     lazy.prepare(encode=True)
-    assert len(lazy._engines) == 2
+    assert len(lazy._engines._loaded) == 2
 
 
 def test_info(codec, bundle_path):
@@ -214,10 +217,10 @@ def test_one_codec_serves_several_threads(codec, picture, stream):
 
 def test_engine_output_is_checked(codec, picture, monkeypatch):
     class Wild:
-        def run(self, feeds):
+        def run(self, feeds, *, release=False):
             return [np.full((1, 4, 2, 3), 200, np.int32), np.zeros((1, 8, 8, 12), np.int32)]
 
-    monkeypatch.setattr(codec, "_engines", {"encoder.onnx": Wild()})
+    monkeypatch.setattr(codec._engines, "_loaded", {"encoder.onnx": Wild()})
     with pytest.raises(EngineError, match=r"200..200"):
         codec.encode(picture)
 

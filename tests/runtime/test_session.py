@@ -5,7 +5,8 @@ import onnxruntime
 import pytest
 from ugicm.bundle import Bundle
 from ugicm.errors import EngineError
-from ugicm.session import Engine, provider_names
+from ugicm.session import OnnxRuntimeEngine as Engine
+from ugicm.session import provider_names
 
 INPUTS = ("image", "quality")
 OUTPUTS = ("z", "r")
