@@ -244,11 +244,11 @@ def _serve(options: argparse.Namespace) -> int:
         serve = server.serve
     except ImportError as error:
         raise OptionError(f"the server cannot be loaded ({error}); install it with: pip install 'ugicm[server]'") from error
-    from .codec import _usable_cores
+    from .checks import check_threads
 
     codec = _open_codec(options)
     settings = server.Settings(
-        workers=options.workers or _usable_cores(),
+        workers=check_threads(options.workers),
         queue=options.queue,
         batch=options.batch,
         max_body=options.max_body,

@@ -12,16 +12,18 @@ from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from .. import __version__
-from ..bitstream import padded, picture_size
-from ..codec import QUALITY_MAX, VIEWS, Codec
+from ..bitstream import LEVELS, picture_size
+from ..checks import QUALITY_MAX
+from ..codec import VIEWS, Codec
 from ..errors import OptionError
+from ..tiles import Region, check_region
 from . import body, media, pages, schema
 from .metrics import Metrics
 from .middleware import House, Watch
 from .pool import Job, Pool
 from .problems import CLIENT_GONE, Problem, add_handlers
 from .settings import Settings
-from .work import Answer, Decode, Encode, Region, Worker
+from .work import Answer, Decode, Encode, Worker
 
 DEFAULT_QUALITY = 50.0
 _REGION = re.compile(r"[0-9]{1,9}(,[0-9]{1,9}){3}")
@@ -108,10 +110,10 @@ def _add_work(app: FastAPI, service: Service) -> None:
         data = await body.read(request, settings, "a picture file")
         width, height = await body.file_size(data, info["max_pixels"])
         item = Encode(data, DEFAULT_QUALITY if quality is None else quality, x_target_bytes, x_target_bpp)
-        key = None if x_target_bytes or x_target_bpp else ("encode", padded(width), padded(height), item.quality)
+        key = None if x_target_bytes or x_target_bpp else ("encode", width, height)
         answer = await service.run(request, Job(item, key))
         bits = 8 * len(answer.body) / (answer.width * answer.height)
-        extra = {"X-Ugicm-Quality": f"{answer.quality:.4g}", "X-Ugicm-Bpp": f"{bits:.4f}"}
+        extra = {"X-Ugicm-Quality": f"{answer.level * QUALITY_MAX / (LEVELS - 1):.4g}", "X-Ugicm-Bpp": f"{bits:.4f}"}
         if answer.notes:
             extra["X-Ugicm-Notes"] = "; ".join(answer.notes).encode("ascii", "replace").decode()
         return _response(request, answer, extra)
@@ -130,7 +132,7 @@ def _add_work(app: FastAPI, service: Service) -> None:
         data = await body.read(request, settings, "a .ugic stream")
         width, height = picture_size(data, info["max_pixels"])
         region = None if region_text is None else _region(region_text, width, height)
-        key = ("decode", padded(width), padded(height)) if region is None else None
+        key = ("decode", width, height) if region is None else None
         answer = await service.run(request, Job(Decode(data, wanted, region, chosen), key))
         return _response(request, answer, {"Vary": "Accept"})
 
@@ -173,12 +175,11 @@ def _preference(view: str | None, preference: float | None, limits: list[float])
 
 
 def _region(text: str, width: int, height: int) -> Region:
-    """Four whole numbers that lie inside the picture."""
+    """Four whole numbers that lie inside the picture; checked here so that no worker is bothered with others."""
     if not _REGION.fullmatch(text):
         raise OptionError(f"region is {text[:60]!r}, expected x,y,width,height in whole pixels, as in 0,0,256,256")
     left, top, across, down = map(int, text.split(","))
-    if min(across, down) < 1 or left + across > width or top + down > height:
-        raise OptionError(f"region {text} is not inside the picture, which is {width}x{height}")
+    check_region((left, top, across, down), width, height)
     return left, top, across, down
 
 

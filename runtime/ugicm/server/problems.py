@@ -88,9 +88,14 @@ def add_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def refused(request: Request, error: HTTPException) -> JSONResponse:
-        response = note(request, Problem(error.status_code, f"{error.detail}: {request.url.path}", "HttpError"), error)
+        response = note(request, Problem(error.status_code, _refusal(error, request), "HttpError"), error)
         response.headers.update(error.headers or {})
         return response
+
+
+def _refusal(error: HTTPException, request: Request) -> str:
+    what = {404: "there is nothing", 405: f"{request.method} is not possible"}.get(error.status_code, error.detail)
+    return f"{what} at {request.url.path}; /docs lists what there is"
 
 
 def _sentence(error: dict[str, Any]) -> str:

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 
 from .. import image
-from ..codec import Codec
+from ..bitstream import parse
+from ..codec import MAX_PIXELS_LIMIT, Codec
 from ..errors import UgicmError
-from . import media, rate
+from ..tiles import Region
+from . import media
 from .metrics import Metrics
 from .pool import Job
-
-Region = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)
@@ -31,24 +31,24 @@ class Decode:
 
 @dataclass(frozen=True)
 class Encode:
-    """A stream of a picture file; with `max_bytes` the best quality that fits is sought instead of `quality`."""
+    """A stream of a picture file; with a target the best quality that fits is sought instead of `quality`."""
 
     picture: bytes
     quality: float
-    max_bytes: float | None = None
-    max_bpp: float | None = None
+    target_bytes: int | None = None
+    target_bpp: float | None = None
 
 
 @dataclass
 class Answer:
-    """A result: `body` as `media_type`, the pixel size, notes for the user, and the seconds of each stage."""
+    """A result: `body` as `media_type`, the pixel size, the seconds of each stage; of a stream its level and notes."""
 
     body: bytes
     media_type: str
     width: int
     height: int
     stages: dict[str, float]
-    quality: float | None = None
+    level: int = 0
     notes: list[str] = field(default_factory=list)
 
 
@@ -100,26 +100,24 @@ class Worker:
         return answer
 
     def _decode(self, item: Decode, clock: Stages) -> Answer:
-        picture = self._codec.decode_timed(item.stream, item.preference, clock)
-        if item.region is not None:
-            x, y, width, height = item.region
-            picture = picture[y : y + height, x : x + width]
+        picture = self._codec.decode_timed(item.stream, item.preference, clock, item.region)
         return _picture_answer(picture, item.output, clock)
 
     def _encode(self, item: Encode, clock: Stages) -> Answer:
         with clock.stage("picture_file"):
             array, notes = image.read_image(item.picture, self._codec.info["max_pixels"])
-        limit = _byte_limit(item, array)
-        if limit is None:
-            quality, stream = item.quality, self._codec.encode_timed(array, item.quality, clock)
+        if item.target_bytes is None and item.target_bpp is None:
+            stream = self._codec.encode_timed(array, item.quality, clock)
         else:
-            quality, stream = rate.encode_within(self._codec, array, limit, clock)
-        return _stream_answer(stream, array, quality, notes, clock)
+            with clock.stage("rate_search"):
+                stream = self._codec.encode_to_size(array, item.target_bytes, target_bpp=item.target_bpp)
+        return _stream_answer(stream, array, notes, clock)
 
     def _decode_together(self, jobs: Sequence[Job]) -> list[Answer]:
         clock = Stages(max(job.waited for job in jobs))
         with clock.stage("codec"):
-            pictures = self._codec.decode_batch([job.item.stream for job in jobs], [job.item.preference for job in jobs])
+            preferences = [job.item.preference for job in jobs]
+            pictures = self._codec.decode_batch([job.item.stream for job in jobs], preference=preferences)
         answers = [_picture_answer(picture, job.item.output, clock) for picture, job in zip(pictures, jobs)]
         return self._share(answers, clock)
 
@@ -127,10 +125,9 @@ class Worker:
         clock = Stages(max(job.waited for job in jobs))
         with clock.stage("picture_file"):
             read = [image.read_image(job.item.picture, self._codec.info["max_pixels"]) for job in jobs]
-        quality = jobs[0].item.quality  # part of the key
         with clock.stage("codec"):
-            streams = self._codec.encode_batch([array for array, _ in read], quality)
-        answers = [_stream_answer(stream, array, quality, notes, clock) for stream, (array, notes) in zip(streams, read)]
+            streams = self._codec.encode_batch([array for array, _ in read], [job.item.quality for job in jobs])
+        answers = [_stream_answer(stream, array, notes, clock) for stream, (array, notes) in zip(streams, read)]
         return self._share(answers, clock)
 
     def _share(self, answers: list[Answer], clock: Stages) -> list[Answer]:
@@ -153,13 +150,6 @@ def _picture_answer(picture: np.ndarray, output: str, clock: Stages) -> Answer:
     return Answer(body, media.MEDIA_TYPES[output], width, height, clock.finish())
 
 
-def _stream_answer(stream: bytes, array: np.ndarray, quality: float, notes: list[str], clock: Stages) -> Answer:
+def _stream_answer(stream: bytes, array: np.ndarray, notes: list[str], clock: Stages) -> Answer:
     height, width = array.shape[:2]
-    return Answer(stream, media.STREAM_TYPE, width, height, clock.finish(), quality, notes)
-
-
-def _byte_limit(item: Encode, array: np.ndarray) -> float | None:
-    """The most bytes a stream may have, if the request says so."""
-    if item.max_bpp is not None:
-        return item.max_bpp * array.shape[0] * array.shape[1] / 8
-    return item.max_bytes
+    return Answer(stream, media.STREAM_TYPE, width, height, clock.finish(), parse(stream, MAX_PIXELS_LIMIT).level, notes)

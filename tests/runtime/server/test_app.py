@@ -22,7 +22,7 @@ def test_encode_gives_the_stream_of_the_codec(client, codec, picture, png):
     assert answer.status_code == 200
     assert answer.content == codec.encode(picture, 70)
     assert answer.headers["content-type"] == "image/x-ugic"
-    assert answer.headers["x-ugicm-width"], answer.headers["x-ugicm-height"] == ("133", "70")
+    assert (answer.headers["x-ugicm-width"], answer.headers["x-ugicm-height"]) == ("133", "70")
     assert float(answer.headers["x-ugicm-bpp"]) == pytest.approx(8 * len(answer.content) / (133 * 70), abs=1e-4)
     assert {part.split(";")[0] for part in answer.headers["server-timing"].split(", ")} >= {"queue", "engine", "other"}
 
@@ -73,7 +73,7 @@ def test_accept_is_honoured(client, stream, accept, media):
 def test_format_wins_over_accept(client, codec, stream):
     answer = client.post("/v1/decode?format=npy", stream, headers={"Accept": "image/png"})
     assert np.array_equal(np.load(io.BytesIO(answer.content)), codec.decode(stream))
-    assert "X-Ugicm" not in problem(client.post("/v1/decode", stream, headers={"Accept": "text/*"}), 406, "NotAcceptable")
+    problem(client.post("/v1/decode", stream, headers={"Accept": "text/*"}), 406, "NotAcceptable")
 
 
 def test_lossless_formats_agree(client, codec, stream):
@@ -91,7 +91,7 @@ def test_targets(client, png, codec, picture):
     assert level == 63 or sizes[level + 1] > limit
     bpp = 8 * limit / (133 * 70)
     assert client.post("/v1/encode", png, headers={"X-Target-Bpp": str(bpp)}).content == answer.content
-    problem(client.post("/v1/encode", png, headers={"X-Target-Bytes": "5"}), 422, "TargetError")
+    problem(client.post("/v1/encode", png, headers={"X-Target-Bytes": "5"}), 422, "OptionError")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,85 @@
+"""The command `ugicm serve`: a real process, real sockets, signals."""
+
+import http.client
+import json
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import urllib.request
+
+import pytest
+
+pytest.importorskip("fastapi")
+pytest.importorskip("uvicorn")
+pytest.importorskip("httpx")
+import httpx
+from server_helpers import process
+
+
+def test_serves_over_sockets_and_stops_on_a_signal(bundle_path, codec, stream, picture):
+    with process(bundle_path) as (running, url):
+        answer = httpx.post(url + "v1/decode?format=npy", content=stream)
+        assert answer.status_code == 200
+        assert answer.content[-picture.size :] == codec.decode(stream).tobytes()
+        assert urllib.request.urlopen(url + "readyz").status == 200
+        running.send_signal(signal.SIGTERM)
+        lines = [json.loads(line) for line in running.stderr]
+        assert running.wait(20) == 0
+    assert lines[-1]["event"] == "stopped"
+    assert [line["path"] for line in lines if line["event"] == "request"] == ["/v1/decode", "/readyz"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_requests_under_way_are_finished(bundle_path, stream, number):
+    with process(bundle_path, "--workers", "1", "--quiet") as (running, url):
+        host = url.removeprefix("http://").rstrip("/")
+        connections = [http.client.HTTPConnection(host, timeout=30) for _ in range(8)]
+        codes = []
+
+        def ask(connection):
+            connection.request("POST", "/v1/decode", stream)
+            codes.append(connection.getresponse().status)
+
+        for connection in connections:
+            connection.connect()
+        httpx.post(url + "v1/decode", content=stream)
+        threads = [threading.Thread(target=ask, args=[connection]) for connection in connections]
+        for thread in threads:
+            thread.start()
+        for connection in connections:
+            connection.sock  # noqa: B018
+        running.send_signal(number)
+        for thread in threads:
+            thread.join()
+        assert running.wait(20) == 0
+
+
+def test_body_over_the_limit_over_sockets(bundle_path):
+    with process(bundle_path, "--max-body", "1000") as (_, url):
+        answer = httpx.post(url + "v1/encode", content=bytes(100_000))
+        assert (answer.status_code, answer.json()["error"]) == (413, "BodyTooLarge")
+        assert httpx.get(url + "healthz").status_code == 200
+
+
+def complain(*arguments):
+    done = subprocess.run([sys.executable, "-m", "ugicm", "serve", *arguments], capture_output=True, text=True)
+    assert "Traceback" not in done.stderr
+    return done.returncode, done.stderr
+
+
+def test_address_in_use_is_a_sentence(bundle_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        code, error = complain("--port", port, "--bundle", str(bundle_path))
+    assert code == 1
+    assert f"cannot listen on 127.0.0.1:{port}" in error
+
+
+def test_wrong_usage_is_a_sentence(bundle_path):
+    assert complain("--port", "99999")[0] == 2
+    assert complain("--workers", "0")[0] == 2
+    assert complain("--batch", "65", "--bundle", str(bundle_path))[0] == 1
+    code, error = complain("--host", "no.such.host.invalid", "--bundle", str(bundle_path))
+    assert (code, "cannot listen" in error) == (1, True)
