@@ -112,7 +112,7 @@ def _add_serve(commands: Any) -> None:
     serve.add_argument("--batch", type=_count, default=1, metavar="N", help="equal sizes in one engine call (default: 1, off)")
     serve.add_argument("--max-body", type=_count, default=64 << 20, metavar="BYTES", help="largest request (default: 64 MiB)")
     serve.add_argument("--timeout", type=_seconds, default=60.0, metavar="S", help="wait for a result (default: 60)")
-    serve.add_argument("--quiet", action="store_true", help="log only what went wrong")
+    serve.add_argument("--quiet", action="store_true", help="no log line per request")
     _add_engine_options(serve, threads="1 per worker", pixels="2^26")
     serve.set_defaults(command=_serve, threads=1, max_pixels=1 << 26)
 

@@ -6,6 +6,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 _logger = logging.getLogger("ugicm.server")
+_request_logger = logging.getLogger("ugicm.server.request")
 _FACTS = "ugicm_facts"
 
 
@@ -25,16 +26,21 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line, default=str)
 
 
-def config(level: str) -> dict[str, Any]:
-    """For `logging.config.dictConfig`; the access log of uvicorn stays silent, `request` writes a richer line."""
+def config(quiet: bool) -> dict[str, Any]:
+    """For `logging.config.dictConfig`. quiet: no line for a request, unless the server failed.
+
+    The access log of uvicorn stays silent, `request` writes a richer line.
+    """
     return {
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {"json": {"()": JsonFormatter}},
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
         "loggers": {
-            name: {"handlers": ["stderr"], "level": level, "propagate": False}
-            for name in ("ugicm.server", "uvicorn.error")
+            "ugicm.server": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
+            "ugicm.server.request": {"level": "WARNING" if quiet else "INFO"},
+            "python_multipart": {"level": "ERROR"},  # a damaged form is told to its client, once
+            "uvicorn.error": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
         },
     }
 
@@ -47,4 +53,4 @@ def event(name: str, **facts: Any) -> None:
 def request(cause: Exception | None, **facts: Any) -> None:
     """One answered request: an error if the server failed (with the traceback of `cause`), else information."""
     level = logging.ERROR if facts["status"] == 500 or cause else logging.INFO
-    _logger.log(level, "request", exc_info=cause, extra={_FACTS: facts})
+    _request_logger.log(level, "request", exc_info=cause, extra={_FACTS: facts})

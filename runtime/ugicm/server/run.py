@@ -17,12 +17,12 @@ _BACKLOG = 2048
 def serve(codec: Codec, settings: Settings, host: str = "127.0.0.1", port: int = 8000, *, quiet: bool = False) -> int:
     """Listen until SIGTERM or SIGINT, let running requests finish, and return the exit code 0.
 
-    port: 0 takes a free one, which the log tells. quiet: log only what went wrong.
+    port: 0 takes a free one, which the log tells. quiet: no log line per request.
     Raises `OptionError` if the address cannot be had and `EngineError` if the engines cannot be loaded.
     """
     codec.prepare(encode=True, decode=True)
     listener = _listen(host, port)
-    log_config = logs.config("WARNING" if quiet else "INFO")
+    log_config = logs.config(quiet)
     logging.config.dictConfig(log_config)
     server = uvicorn.Server(
         uvicorn.Config(
