@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from .errors import OptionError, UgicmError
@@ -28,14 +28,21 @@ def picture_suffixes() -> tuple[str, ...]:
 
 
 def plan(
-    inputs: Sequence[str], output: str, suffix: str, readable: Callable[[], Collection[str]], *, force: bool = False
+    inputs: Sequence[str],
+    output: str,
+    suffix: str,
+    readable: Callable[[], Collection[str]],
+    *,
+    force: bool = False,
+    written: Callable[[str], Sequence[str]] = lambda target: [target],
 ) -> list[Job]:
     """The jobs of a command.
 
     One input and an output that is no folder: that single job. Otherwise `output` is a folder, made if missing; each
     file goes there under its own name with `suffix`, and an input folder stands for its files whose suffix is in
     `readable()`. A file that cannot be converted this way becomes a job with a problem; so does one whose name in the folder
-    is taken, unless `force`: nobody typed that name, and the file there may be the original.
+    is taken, unless `force`: nobody typed that name, and the file there may be the original. `written` gives the names
+    that are really written for a target, where they are others.
     Raises `OptionError` when the arguments make no sense as a whole.
     """
     to_folder = len(inputs) > 1 or os.path.isdir(inputs[0]) or os.path.isdir(output) or output.endswith(("/", os.sep))
@@ -54,11 +61,11 @@ def plan(
         os.makedirs(output, exist_ok=True)
     except OSError as error:
         raise OptionError(f"cannot make folder '{output}': {error.strerror}") from error
-    return _name_targets(sources, output, suffix, force)
+    return _name_targets(sources, output, suffix, force, written)
 
 
-def run(jobs: Sequence[Job], convert: Callable[[Job], bytes]) -> int:
-    """Convert and write every job, complaining about those that fail; returns the exit code."""
+def run(jobs: Sequence[Job], convert: Callable[[Job], Mapping[str, bytes]]) -> int:
+    """Convert every job and write what comes of it, by target, complaining about those that fail; returns the exit code."""
     failures = 0
     try:
         for number, job in enumerate(jobs):
@@ -71,12 +78,13 @@ def run(jobs: Sequence[Job], convert: Callable[[Job], bytes]) -> int:
     return 1 if failures else 0
 
 
-def _run_one(job: Job, convert: Callable[[Job], bytes]) -> bool:
+def _run_one(job: Job, convert: Callable[[Job], Mapping[str, bytes]]) -> bool:
     """True if all went well; else the complaint has been printed."""
     try:
         if job.problem:
             raise OptionError(job.problem)
-        write_bytes(job.target, convert(job))
+        for target, data in convert(job).items():
+            write_bytes(target, data)
     except UgicmError as error:
         say(f"{job.source}: {error}")
     except MemoryError:
@@ -103,7 +111,9 @@ def _expand(path: str, readable: Callable[[], Collection[str]]) -> list[str]:
     return [os.path.join(path, name) for name in names]
 
 
-def _name_targets(sources: Sequence[str], folder: str, suffix: str, force: bool) -> list[Job]:
+def _name_targets(
+    sources: Sequence[str], folder: str, suffix: str, force: bool, written: Callable[[str], Sequence[str]]
+) -> list[Job]:
     """Give each source its name in `folder`; two that would get the same name must not overwrite each other."""
     taken: dict[str, str] = {}
     jobs = []
@@ -111,8 +121,9 @@ def _name_targets(sources: Sequence[str], folder: str, suffix: str, force: bool)
         target = os.path.join(folder, os.path.splitext(os.path.basename(source))[0] + suffix)
         first = taken.setdefault(target, source)
         problem = _same_file(source, target)
-        if problem is None and not force and os.path.exists(target):
-            problem = f"'{target}' exists; give --force to replace it, or name another output"
+        there = next((name for name in written(target) if os.path.exists(name)), None)
+        if problem is None and not force and there:
+            problem = f"'{there}' exists; give --force to replace it, or name another output"
         if first != source:
             problem = f"'{target}' is already the output of '{first}'; convert this one on its own"
         jobs.append(Job(source, target, problem))
@@ -125,6 +136,11 @@ def _same_file(source: str, target: str) -> str | None:
     if os.path.samefile(source, target):
         return "input and output are the same file; name another output"
     return None
+
+
+def tile_progress(job: Job) -> Callable[[int, int], None]:
+    """What shows how far the tiles of one large picture are."""
+    return lambda done, total: _show_bar(done, total, f"tiles {job.source}")
 
 
 def _show_bar(done: int, total: int, name: str) -> None:

@@ -1,24 +1,23 @@
 """The `ugicm` command: parse, make one codec, call the library, print, return an exit code.
 
 Exit codes: 0 all is well, 1 something failed (a sentence per failure is on standard error), 2 wrong usage,
-128 + n ended by signal n (Ctrl-C: 130). Heavy imports happen inside the commands, so that `--help` is instant.
+128 + n ended by signal n (Ctrl-C: 130). The commands themselves are in `commands`, imported once the arguments are known
+to be right, so that `--help` is instant.
 """
 
 import argparse
+import re
 import signal
 import sys
 import threading
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from . import __version__
-from .errors import OptionError, UgicmError
+from .errors import UgicmError
 
-if TYPE_CHECKING:
-    from .codec import Codec
-
+_UNITS = {"": 1, "k": 1000, "Ki": 1024, "M": 1000**2, "Mi": 1024**2}
 _MODEL_HELP = "model bundle, a folder or .zip (default: $UGICM_BUNDLE, else the model shipped with ugicm)"
 _INPUT_HELP = '; several files or folders may be given, then the last argument is a folder; "-" is standard '
 
@@ -28,7 +27,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     with _ending_signals_raise():
         try:
-            return options.command(options)
+            from . import commands
+
+            return getattr(commands, options.command)(options)
         except UgicmError as error:
             _complain(str(error))
             return 1
@@ -58,24 +59,42 @@ def _add_encode(commands: Any) -> None:
     encode = commands.add_parser("encode", help="picture to .ugic", description="Encode pictures to .ugic streams.")
     encode.add_argument("inputs", nargs="+", metavar="IN", help="picture file" + _INPUT_HELP + "input")
     encode.add_argument("output", metavar="OUT.ugic", help='stream to write, a folder, or "-" for standard output')
-    _add_quality(encode)
+    rate = encode.add_mutually_exclusive_group()
+    _add_quality(rate)
+    rate.add_argument("--target-size", type=_size, metavar="SIZE", help="best quality of at most so many bytes, as 40kB")
+    rate.add_argument(
+        "--target-bpp", type=_positive, metavar="BPP", help="best quality of at most so many bits per pixel"
+    )
+    encode.add_argument("--strip", action="store_true", help="keep no Exif, XMP or colour profile; colours become sRGB")
     _add_force(encode)
     _add_engine_options(encode)
-    encode.set_defaults(command=_encode)
+    encode.set_defaults(command="encode")
 
 
 def _add_decode(commands: Any) -> None:
     decode = commands.add_parser("decode", help=".ugic to picture", description="Decode .ugic streams to pictures.")
     decode.add_argument("inputs", nargs="+", metavar="IN.ugic", help="stream" + _INPUT_HELP + "input")
     decode.add_argument(
-        "output", metavar="OUT.png", help='.png, .jpg, .webp or .ppm file, a folder, or "-" (PNG) for output'
+        "output", metavar="OUT.png", help='.png, .jpg, .webp, .ppm or .npy file, a folder, or "-" for standard output'
     )
     view = decode.add_mutually_exclusive_group()
-    view.add_argument("--view", choices=("human", "machine"), help="who will look (default: human)")
+    view.add_argument(
+        "--view",
+        choices=("human", "machine", "both"),
+        help="who will look (default: human); both writes OUT.human.png and OUT.machine.png",
+    )
     view.add_argument("--preference", type=_unit, metavar="P", help="a point between: 0 is human, 1 is machine")
+    decode.add_argument("--region", type=_region, metavar="X,Y,W,H", help="decode this part of the picture only")
+    decode.add_argument(
+        "--format",
+        choices=("png", "jpg", "webp", "ppm", "npy"),
+        default="png",
+        help="kind of picture in an output folder or on standard output (default: png)",
+    )
+    decode.add_argument("--strip", action="store_true", help="write no Exif and no XMP")
     _add_force(decode)
     _add_engine_options(decode)
-    decode.set_defaults(command=_decode)
+    decode.set_defaults(command="decode")
 
 
 def _add_info(commands: Any) -> None:
@@ -88,7 +107,7 @@ def _add_info(commands: Any) -> None:
     )
     what.add_argument("--bundle", metavar="PATH", help=_MODEL_HELP)
     info.add_argument("--json", action="store_true", help="machine-readable output")
-    info.set_defaults(command=_info)
+    info.set_defaults(command="info")
 
 
 def _add_bench(commands: Any) -> None:
@@ -98,26 +117,27 @@ def _add_bench(commands: Any) -> None:
     bench.add_argument("--json", action="store_true", help="machine-readable output")
     _add_quality(bench)
     _add_engine_options(bench)
-    bench.set_defaults(command=_bench)
+    bench.set_defaults(command="bench")
 
 
 def _add_serve(commands: Any) -> None:
-    serve = commands.add_parser(
-        "serve", help="HTTP server with a page", description="Serve encoding and decoding over HTTP, with a page to try it at /."
-    )
+    text = "Serve encoding and decoding over HTTP, with a page to try it at /. SIGTERM or Ctrl-C ends it once all is answered."
+    serve = commands.add_parser("serve", help="HTTP server with a page to try it", description=text)
     serve.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     serve.add_argument("--port", type=_port, default=8000, help="0 takes a free one (default: %(default)s)")
     serve.add_argument("--workers", type=_count, metavar="N", help="pictures coded at once (default: one per core)")
-    serve.add_argument("--queue", type=_count, default=64, metavar="N", help="requests that may wait (default: %(default)s)")
-    serve.add_argument("--batch", type=_count, default=1, metavar="N", help="equal sizes in one engine call (default: 1, off)")
-    serve.add_argument("--max-body", type=_count, default=64 << 20, metavar="BYTES", help="largest request (default: 64 MiB)")
-    serve.add_argument("--timeout", type=_seconds, default=60.0, metavar="S", help="wait for a result (default: 60)")
+    serve.add_argument("--queue", type=_count, default=64, metavar="N", help="requests that may wait (default: 64)")
+    serve.add_argument(
+        "--batch", type=_count, default=1, metavar="N", help="pictures of one size in an engine call (default: 1)"
+    )
+    serve.add_argument("--max-body", type=_size, default=64 << 20, metavar="SIZE", help="of a request (default: 64MiB)")
+    serve.add_argument("--timeout", type=_positive, default=60.0, metavar="S", help="longest wait (default: 60 s)")
     serve.add_argument("--quiet", action="store_true", help="no log line per request")
     _add_engine_options(serve, threads="1 per worker", pixels="2^26")
-    serve.set_defaults(command=_serve, threads=1, max_pixels=1 << 26)
+    serve.set_defaults(command="serve", threads=1, max_pixels=1 << 26)
 
 
-def _add_quality(parser: argparse.ArgumentParser) -> None:
+def _add_quality(parser: Any) -> None:
     parser.add_argument(
         "-q", "--quality", type=_quality, default=50.0, metavar="Q", help="0 (smallest) .. 100 (best), default 50"
     )
@@ -130,9 +150,16 @@ def _add_force(parser: argparse.ArgumentParser) -> None:
 def _add_engine_options(parser: argparse.ArgumentParser, threads: str = "all cores", pixels: str = "2^28") -> None:
     parser.add_argument("--bundle", metavar="PATH", help=_MODEL_HELP)
     parser.add_argument("--threads", type=_count, metavar="N", help=f"threads to use (default: {threads})")
-    parser.add_argument("--provider", default="CPUExecutionProvider", metavar="NAME", help="ONNX Runtime provider")
+    parser.add_argument("--engine", default="onnxruntime", metavar="NAME", help="onnxruntime (default) or openvino")
+    parser.add_argument("--variant", default="fp32", metavar="NAME", help="precision of the engines (default: fp32)")
+    parser.add_argument(
+        "--provider", default="CPUExecutionProvider", metavar="NAME", help="provider of ONNX Runtime (default: CPU)"
+    )
     parser.add_argument(
         "--max-pixels", type=_count, metavar="N", help=f"largest picture accepted (default: {pixels} pixels)"
+    )
+    parser.add_argument(
+        "--tile-pixels", type=_count, metavar="N", help="most pixels in an engine at once (default: 2^23)"
     )
 
 
@@ -158,103 +185,28 @@ def _port(text: str) -> int:
     return int(_number(text, 0, 65535))
 
 
-def _seconds(text: str) -> float:
-    return _number(text, 0.001, 86400)
+def _positive(text: str) -> float:
+    return _number(text, 1e-9, 1e9)
+
+
+def _size(text: str) -> int:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?) ?(|k|Ki|M|Mi)B?", text)
+    size = round(float(match[1]) * _UNITS[match[2]]) if match else 0
+    if size < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size; write it like 40000, 40kB or 1.5MiB")
+    return size
+
+
+def _region(text: str) -> tuple[int, ...]:
+    if re.fullmatch(r"\d{1,9}(,\d{1,9}){3}", text) is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a region; write it as X,Y,WIDTH,HEIGHT in pixels")
+    return tuple(map(int, text.split(",")))
 
 
 def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a positive whole number")
     return int(text)
-
-
-def _open_codec(options: argparse.Namespace) -> "Codec":
-    from PIL import Image
-
-    from .bitstream import DEFAULT_MAX_PIXELS
-    from .codec import Codec
-
-    # The size is checked against --max-pixels before a picture is decoded, so Pillow's own guard only gets in the way;
-    # and what it warns of in a damaged file is either harmless or becomes an error.
-    Image.MAX_IMAGE_PIXELS = None
-    warnings.filterwarnings("ignore", module="PIL")
-    limit = options.max_pixels or DEFAULT_MAX_PIXELS
-    return Codec.open(
-        options.bundle, threads=options.threads, providers=(options.provider,), max_pixels=limit
-    )
-
-
-def _encode(options: argparse.Namespace) -> int:
-    from . import batch, files, image
-
-    jobs = batch.plan(options.inputs, options.output, ".ugic", batch.picture_suffixes, force=options.force)
-    codec = _open_codec(options)
-    codec.prepare(encode=True)
-
-    def convert(job: batch.Job) -> bytes:
-        array, notes = image.read_image(files.read_bytes(job.source), codec.info["max_pixels"])
-        for note in notes:
-            batch.say(f"warning: {job.source}: {note}")
-        return codec.encode(array, options.quality)
-
-    return batch.run(jobs, convert)
-
-
-def _decode(options: argparse.Namespace) -> int:
-    from . import batch, files, image
-
-    jobs = batch.plan(options.inputs, options.output, ".png", lambda: (".ugic",), force=options.force)
-    codec = _open_codec(options)
-    codec.prepare(decode=True)
-
-    def convert(job: batch.Job) -> bytes:
-        image_format = "PNG" if job.target == files.STANDARD_STREAM else image.format_for(job.target)
-        array = codec.decode(files.read_bytes(job.source), options.view or "human", options.preference)
-        return image.encode_image(array, image_format)
-
-    return batch.run(jobs, convert)
-
-
-def _info(options: argparse.Namespace) -> int:
-    from . import report
-
-    facts = report.describe(options.file if options.file is not None else options.bundle)
-    print(report.as_json(facts) if options.json else report.as_text(facts))
-    return 0
-
-
-def _bench(options: argparse.Namespace) -> int:
-    from . import bench, files, image, report
-
-    codec = _open_codec(options)
-    if options.image is None:
-        array = bench.draw_picture()
-    else:
-        with files.naming(options.image):
-            array, _ = image.read_image(files.read_bytes(options.image), codec.info["max_pixels"])
-    facts = {"image": options.image or "drawn", **bench.measure(codec, array, options.quality, options.runs)}
-    print(report.as_json(facts) if options.json else bench.as_text(facts))
-    return 0
-
-
-def _serve(options: argparse.Namespace) -> int:
-    try:
-        from . import server
-
-        serve = server.serve
-    except ImportError as error:
-        raise OptionError(f"the server cannot be loaded ({error}); install it with: pip install 'ugicm[server]'") from error
-    from .checks import check_threads
-
-    codec = _open_codec(options)
-    settings = server.Settings(
-        workers=check_threads(options.workers),
-        queue=options.queue,
-        batch=options.batch,
-        max_body=options.max_body,
-        timeout=options.timeout,
-    )
-    return serve(codec, settings, options.host, options.port, quiet=options.quiet)
 
 
 def _complain(sentence: str) -> None:

@@ -77,7 +77,7 @@ class Codec:
         engine: "onnxruntime" or "openvino". providers: those of ONNX Runtime, all of which must be there and start.
         threads: 1..1024, for the engine and the bands; None means every core this process may use.
         max_pixels: largest padded picture that is encoded or decoded, 1..2^30.
-        tile_pixels: most pixels that go through an engine at once, 2^20..2^30; larger pictures are cut into tiles.
+        tile_pixels: most pixels that go through an engine at once, 2^19..2^30; larger pictures are cut into tiles.
         Raises `BundleError`, `OptionError`; a missing library or provider is an `EngineError` when an engine is loaded.
         """
         return cls(

@@ -86,7 +86,7 @@ class Engines:
         for number, tile in enumerate(tiles):
             progress(number, len(tiles))
             with clock.stage("engine"):
-                z, r = self._encode_tile(images, levels, tile, release=0 < number == len(tiles) - 1)
+                z, r = self._encode_tile(images, levels, tile, release=len(tiles) > 1)
             core, outer = tile
             for i, symbols in enumerate(found):
                 symbols.z[_planes(core)] = z[i][_planes(core, outer)]
@@ -115,7 +115,7 @@ class Engines:
         for number, tile in enumerate(tiles):
             progress(number, len(tiles))
             with clock.stage("engine"):
-                images = self._decode_tile(symbols, preferences, tile, first_row, release=0 < number == len(tiles) - 1)
+                images = self._decode_tile(symbols, preferences, tile, first_row, release=len(tiles) > 1)
             wanted = grown(tile.core.scaled(MULTIPLE), 0, pixels)
             for target, image in zip(found, images, strict=True):
                 target[_area(wanted, pixels)] = image[_area(wanted, tile.outer.scaled(MULTIPLE))]

@@ -1,108 +1,175 @@
-"""Pictures in and out of files. Inside the codec a picture is a uint8 array (H, W, 3), sRGB; others become one so:
+"""Pictures in and out of files. Inside the codec a picture is a uint8 array (H, W, 3); every other kind becomes one so:
 
 - 1 bit, grey, palette, RGB, YCbCr, HSV: converted without loss of meaning; 16-bit grey is rounded to 8 bits (v / 257),
   16-bit colour is cut to its upper 8 bits by Pillow; floating-point pictures are refused.
-- Alpha: dropped if opaque everywhere, else the picture is laid on white, with a note.
-- ICC profile: converted to sRGB, CMYK included; CMYK without a profile is converted by the plain formula, with a note.
-- Exif orientation is applied. Animations and multi-page files are refused. Other metadata is not kept.
+- Exif orientation is applied. Animations and multi-page files are refused.
+- `read_picture` keeps metadata: an ICC profile of an RGB picture stays with its colours, Exif and XMP are kept, alpha is
+  kept beside the colours, which are white where nothing of them can be seen.
+- `to_rgb` and `read_image` give colours alone: sRGB by way of the profile, and laid on white where alpha says so.
+- Grey and CMYK are converted to sRGB through their profile; CMYK without one by the plain formula, with a note.
 """
 
 import io
 import os
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps
 
 from .bitstream import DEFAULT_MAX_PIXELS, check_size
-from .errors import ImageError, OptionError, UgicmError
+from .errors import ImageError, UgicmError
+from .metadata import Metadata
 
-# Options of `Image.save`. WebP is written without loss; PNG level 2 is three times faster than the default, no larger.
-SAVE_OPTIONS: dict[str, dict[str, Any]] = {
-    "PNG": {"compress_level": 2},
-    "JPEG": {"quality": 95, "subsampling": 0},
-    "WEBP": {"lossless": True, "quality": 20},
-    "PPM": {},
-}
-FORMAT_OF_SUFFIX = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".ppm": "PPM"}
 _PROFILE_SPACE = {"RGB": "RGB ", "L": "GRAY", "CMYK": "CMYK"}
+EXIF_PREFIX = b"Exif\0\0"
+_STRIP_ROWS = 256
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture to encode: (H, W, 3) uint8, what it carries, and a sentence for each thing a user should know was changed."""
+
+    array: np.ndarray
+    metadata: Metadata
+    notes: list[str]
 
 
 def to_rgb(image: Image.Image) -> tuple[np.ndarray, list[str]]:
-    """Turn any still Pillow image into a (H, W, 3) uint8 array by the rules above.
+    """Turn any still Pillow image into a (H, W, 3) uint8 sRGB array by the rules above.
 
     Returns the array and notes, one sentence for each thing a user should know was changed. Raises `ImageError`.
     """
+    return _flat(from_pillow(image, strip=True))
+
+
+def read_image(source: bytes | str | os.PathLike[str], max_pixels: int = DEFAULT_MAX_PIXELS) -> tuple[np.ndarray, list[str]]:
+    """Decode a picture file, given as bytes or by its path; as `to_rgb`, with the size checked before any pixel is decoded."""
+    return _flat(read_picture(source, max_pixels, strip=True))
+
+
+def read_picture(
+    source: bytes | str | os.PathLike[str], max_pixels: int = DEFAULT_MAX_PIXELS, *, strip: bool = False
+) -> Picture:
+    """Decode a picture file, given as bytes or by its path, with its metadata; `strip` keeps alpha alone.
+
+    The size is checked before any pixel is decoded. Raises `ImageError` and `TooLargeError`.
+    """
+    with _opened(source, max_pixels) as image:
+        return from_pillow(image, strip=strip, owned=True)
+
+
+def picture_size(source: bytes | str | os.PathLike[str], max_pixels: int = DEFAULT_MAX_PIXELS) -> tuple[int, int]:
+    """Width and height that the head of a picture file tells, before any Exif orientation; raises as `read_picture`."""
+    with _opened(source, max_pixels) as image:
+        return image.size
+
+
+def from_pillow(image: Image.Image, *, strip: bool = False, owned: bool = False) -> Picture:
+    """Turn any still Pillow image into a `Picture` by the rules above; `owned` allows changing the image itself.
+
+    With `strip` colours become sRGB and nothing but alpha is kept beside them. Raises `ImageError`.
+    """
     try:
-        # Cameras append previews to JPEG files, which Pillow then calls MPO; the first picture is the photo.
-        frames = getattr(image, "n_frames", 1)
-        if frames > 1 and image.format != "MPO":
-            raise ImageError(
-                f"the picture has {frames} frames or pages, only still ones can be encoded; extract one first"
-            )
+        _refuse_animation(image)
         image.load()
-        colour, alpha = _split_alpha(_to_8_bits(ImageOps.exif_transpose(image)))
-        rgb, notes = _to_srgb(colour, image.info.get("icc_profile"))
+        image = _upright(image, owned)
+        info = image.info
+        colour, alpha = _split_alpha(_to_8_bits(image))
+        rgb, profile, notes = _to_colours(colour, info.get("icc_profile"), keep=not strip)
+        array = _pixels(rgb)
     except UgicmError:
         raise
     except Exception as error:  # Pillow's many readers raise anything from OSError to struct.error on a damaged file
         raise ImageError(
             f"the picture cannot be read ({error}); the file is damaged or of an unsupported kind"
         ) from error
-    array = np.asarray(rgb)
-    if alpha is not None:
-        opacity = np.asarray(alpha)
-        if opacity.min(initial=255) < 255:
-            array = _over_white(array, opacity)
-            notes.append("transparent parts were laid on white, for a stream holds no alpha")
-    return array, notes
+    opacity = None if alpha is None else np.asarray(alpha)
+    if opacity is not None and opacity.min(initial=255) == 255:
+        opacity = None
+    exif, xmp = (None, None) if strip else _exif_and_xmp(info)
+    return Picture(array, Metadata(profile, exif, xmp, opacity), notes)
 
 
-def read_image(data: bytes, max_pixels: int = DEFAULT_MAX_PIXELS) -> tuple[np.ndarray, list[str]]:
-    """Decode the bytes of a picture file; as `to_rgb`, with the size checked before any pixel is decoded."""
-    with _open(data, max_pixels) as image:
-        return to_rgb(image)
+def visible(picture: Picture) -> np.ndarray:
+    """The colours of a picture, white where its alpha lets nothing of them be seen: what is coded."""
+    alpha = picture.metadata.alpha
+    if alpha is None or alpha.min(initial=255):
+        return picture.array
+    array = picture.array.copy()
+    array[alpha == 0] = 255
+    return array
 
 
-def picture_size(data: bytes, max_pixels: int = DEFAULT_MAX_PIXELS) -> tuple[int, int]:
-    """Width and height that the head of a picture file tells, before any Exif orientation; raises as `read_image`."""
-    with _open(data, max_pixels) as image:
-        return image.size
+def over_white(rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """Colours (H, W, 3) laid on white by an alpha plane (H, W), both uint8."""
+    weight = alpha[..., None].astype(np.uint16)
+    # 255 * 255 + 127 fits 16 bits, so no wider type is needed.
+    return ((rgb * weight + 255 * (255 - weight) + 127) // 255).astype(np.uint8)
 
 
-def format_for(path: str | os.PathLike[str]) -> str:
-    """The format, a key of `SAVE_OPTIONS`, that the suffix of `path` asks for; raises `OptionError`."""
-    suffix = os.path.splitext(path)[1].lower()
-    if suffix not in FORMAT_OF_SUFFIX:
-        known = ", ".join(sorted(FORMAT_OF_SUFFIX))
-        raise OptionError(f"'{os.fspath(path)}' does not say what kind of picture to write; use one of {known}")
-    return FORMAT_OF_SUFFIX[suffix]
+def _flat(picture: Picture) -> tuple[np.ndarray, list[str]]:
+    if picture.metadata.alpha is None:
+        return picture.array, picture.notes
+    note = "transparent parts were laid on white, for a stream of colours alone holds no alpha"
+    return over_white(picture.array, picture.metadata.alpha), [*picture.notes, note]
 
 
-def encode_image(array: np.ndarray, image_format: str) -> bytes:
-    """The bytes of a picture file for a (H, W, 3) uint8 array; `image_format` is a key of `SAVE_OPTIONS`."""
-    buffer = io.BytesIO()
+def _opened(source: bytes | str | os.PathLike[str], max_pixels: int) -> Image.Image:
+    """A picture file of which only the head has been read, and the size checked."""
+    in_memory = not isinstance(source, str | os.PathLike)
     try:
-        Image.fromarray(array).save(buffer, image_format, **SAVE_OPTIONS[image_format])
-    except (OSError, ValueError) as error:
-        raise ImageError(
-            f"cannot write a picture of {array.shape[1]}x{array.shape[0]} as {image_format}: {error}"
-        ) from error
-    return buffer.getvalue()
-
-
-def _open(data: bytes, max_pixels: int) -> Image.Image:
-    """Read the head of a picture file and check the size; raises `ImageError`, `TooLargeError`."""
-    if not data:
-        raise ImageError("the picture file is empty")
-    try:
-        image = Image.open(io.BytesIO(data))
+        if (len(source) if in_memory else os.path.getsize(source)) == 0:  # type: ignore[arg-type]
+            raise ImageError("the picture file is empty")
+        image = Image.open(io.BytesIO(source) if in_memory else source)  # type: ignore[arg-type]
+    except ImageError:
+        raise
     except Image.DecompressionBombError as error:
         raise ImageError(f"Pillow refuses so large a picture: {error}") from error
-    except Exception as error:  # as in `to_rgb`
+    except Exception as error:  # as in `from_pillow`
+        if isinstance(error, OSError) and error.strerror:
+            raise UgicmError(f"cannot read it: {error.strerror}") from error
         raise ImageError("this is not a picture file that Pillow can read; convert it to PNG first") from error
-    check_size(image.width, image.height, max_pixels)
+    try:
+        check_size(image.width, image.height, max_pixels)
+    except UgicmError:
+        image.close()
+        raise
     return image
+
+
+def _refuse_animation(image: Image.Image) -> None:
+    # Cameras append previews to JPEG files, which Pillow then calls MPO; the first picture is the photo.
+    frames = getattr(image, "n_frames", 1)
+    if frames > 1 and image.format != "MPO":
+        raise ImageError(
+            f"the picture has {frames} frames or pages, only still ones can be encoded; extract one first"
+        )
+
+
+def _upright(image: Image.Image, owned: bool) -> Image.Image:
+    """Apply the Exif orientation; a copy is made only where that is needed, for a large picture may not fit twice."""
+    if owned:
+        ImageOps.exif_transpose(image, in_place=True)
+        return image
+    return ImageOps.exif_transpose(image) if image.getexif().get(0x0112, 1) != 1 else image
+
+
+def _exif_and_xmp(info: dict[Any, Any]) -> tuple[bytes | None, bytes | None]:
+    exif = info.get("exif")
+    xmp = info.get("xmp") or info.get("XML:com.adobe.xmp")
+    if isinstance(xmp, str):
+        xmp = xmp.encode()
+    return (exif.removeprefix(EXIF_PREFIX) if isinstance(exif, bytes) else None), xmp or None
+
+
+def _pixels(image: Image.Image) -> np.ndarray:
+    """The samples of an RGB image, fetched in strips: Pillow would make two copies of the whole on the way."""
+    array = np.empty((image.height, image.width, 3), np.uint8)
+    for top in range(0, image.height, _STRIP_ROWS):
+        bottom = min(top + _STRIP_ROWS, image.height)
+        array[top:bottom] = np.asarray(image.crop((0, top, image.width, bottom)))
+    return array
 
 
 def _to_8_bits(image: Image.Image) -> Image.Image:
@@ -132,28 +199,53 @@ def _split_alpha(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
     return (image if image.mode in _PROFILE_SPACE else image.convert("RGB")), None
 
 
-def _to_srgb(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, list[str]]:
-    """RGB, L or CMYK to sRGB, by way of the embedded profile if there is one that fits."""
+def _to_colours(image: Image.Image, profile: bytes | None, keep: bool) -> tuple[Image.Image, bytes | None, list[str]]:
+    """RGB, L or CMYK to RGB, the profile that goes with it (None: it is sRGB), and notes.
+
+    `keep` leaves RGB samples as they are and hands on their profile; else an embedded profile that fits leads to sRGB.
+    """
     notes = []
     if profile:
         try:
-            return _by_profile(image, profile), []
+            if keep and image.mode == "RGB":
+                return image, (None if _is_srgb(_profile_of(image, profile)) else profile), []
+            return _by_profile(image, profile), None, []
         except (OSError, ValueError, ImportError) as error:
             notes.append(f"the embedded colour profile was ignored ({error})")
     elif image.mode == "CMYK":
         notes.append("CMYK without a colour profile was converted by the plain formula; colours may be off")
-    return image.convert("RGB"), notes
+    return (image if image.mode == "RGB" else image.convert("RGB")), None, notes
+
+
+def _profile_of(image: Image.Image, data: bytes) -> Any:
+    """An embedded profile as littlecms sees it; `ValueError` if it does not fit the picture."""
+    from PIL import ImageCms
+
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(data))
+    except ImageCms.PyCMSError as error:
+        raise ValueError(f"it cannot be used: {error}") from error
+    if source.profile.xcolor_space != _PROFILE_SPACE[image.mode]:
+        raise ValueError(f"it is for {source.profile.xcolor_space.strip()} pictures, this one is {image.mode}")
+    return source
+
+
+def _is_srgb(profile: Any) -> bool:
+    from PIL import ImageCms
+
+    try:
+        return "sRGB" in ImageCms.getProfileDescription(profile)
+    except ImageCms.PyCMSError as error:
+        raise ValueError(f"it cannot be used: {error}") from error
 
 
 def _by_profile(image: Image.Image, data: bytes) -> Image.Image:
     from PIL import ImageCms
 
+    source = _profile_of(image, data)
+    if image.mode == "RGB" and _is_srgb(source):
+        return image
     try:
-        source = ImageCms.ImageCmsProfile(io.BytesIO(data))
-        if source.profile.xcolor_space != _PROFILE_SPACE[image.mode]:
-            raise ValueError(f"it is for {source.profile.xcolor_space.strip()} pictures, this one is {image.mode}")
-        if image.mode == "RGB" and "sRGB" in ImageCms.getProfileDescription(source):
-            return image
         converted = ImageCms.profileToProfile(
             image, source, ImageCms.createProfile("sRGB"), ImageCms.Intent.RELATIVE_COLORIMETRIC, "RGB"
         )
@@ -161,9 +253,3 @@ def _by_profile(image: Image.Image, data: bytes) -> Image.Image:
         raise ValueError(f"it cannot be used: {error}") from error
     assert converted is not None  # only an in-place conversion returns None
     return converted
-
-
-def _over_white(rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    weight = alpha[..., None].astype(np.uint16)
-    # 255 * 255 + 127 fits 16 bits, so no wider type is needed.
-    return ((rgb * weight + 255 * (255 - weight) + 127) // 255).astype(np.uint8)

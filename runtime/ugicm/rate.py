@@ -7,6 +7,7 @@ from .bitstream import LEVELS
 from .errors import OptionError
 
 MAX_CALLS = 8
+TOLERANCE = 0.01
 
 
 def check_target(target_bytes: int | None, target_bpp: float | None, pixels: int) -> int:
@@ -57,3 +58,12 @@ def _guess(low: int, high: int, sizes: dict[int, int], target: int, calls_left: 
         return middle
     share = math.log2(target / sizes[low]) / max(math.log2(sizes[high] / sizes[low]), 1e-9)
     return min(max(low + round(share * (high - low)), low + 1), high - 1)
+
+
+def shortfall(size: int, target: int, level: int) -> str | None:
+    """A sentence for people if a stream found by `search` is more than 1% below the target; else None."""
+    missing = 1 - size / target
+    if missing <= TOLERANCE:
+        return None
+    why = "it has the best quality there is" if level == LEVELS - 1 else "the next rate level is larger than the target"
+    return f"{size} bytes are {100 * missing:.1f}% below the target of {target}: {why}"

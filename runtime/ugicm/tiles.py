@@ -16,7 +16,7 @@ Region = tuple[int, int, int, int]  # x, y, width, height in pixels
 
 CELL_PIXELS = MULTIPLE * MULTIPLE
 DEFAULT_TILE_PIXELS = 1 << 23
-MIN_TILE_PIXELS = 1 << 20
+MIN_TILE_PIXELS = 1 << 19
 HALO_LIMIT = 512
 """Deep networks have receptive fields of 1000 pixels, whose far end carries next to nothing; beyond this a halo is cut."""
 
@@ -93,7 +93,7 @@ def plan(picture: Rect, wanted: Rect, halo: int, limit: int) -> list[Tile]:
     single = Tile(wanted, grown(wanted, halo, picture))
     if single.outer.area <= limit:
         return [single]
-    rows, columns = _best_core(wanted, halo, limit)
+    rows, columns = _best_core(picture, wanted, halo, limit)
     return [
         Tile(core, grown(core, halo, picture))
         for top, bottom in _spans(wanted.top, wanted.bottom, rows)
@@ -102,16 +102,19 @@ def plan(picture: Rect, wanted: Rect, halo: int, limit: int) -> list[Tile]:
     ]
 
 
-def _best_core(wanted: Rect, halo: int, limit: int) -> tuple[int, int]:
+def _best_core(picture: Rect, wanted: Rect, halo: int, limit: int) -> tuple[int, int]:
     """Height and width of the cores whose tiles cover `wanted` with the least area."""
     height, width = wanted.bottom - wanted.top, wanted.right - wanted.left
     best = (1, 1)
     least = None
     for columns in range(1, min(width, limit) + 1):
-        rows = min(limit // (columns + 2 * halo) - 2 * halo, height)
+        reach = limit // min(columns + 2 * halo, picture.right)
+        rows = height if reach >= picture.bottom else min(reach - 2 * halo, height)
         if rows < 1:
             break
-        work = (height + 2 * halo * -(-height // rows)) * (width + 2 * halo * -(-width // columns))
+        outer_rows = min(rows + 2 * halo, picture.bottom)
+        outer_columns = min(columns + 2 * halo, picture.right)
+        work = -(-height // rows) * outer_rows * -(-width // columns) * outer_columns
         if least is None or work < least:
             least, best = work, (rows, columns)
     return best

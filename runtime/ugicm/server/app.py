@@ -35,6 +35,7 @@ TargetBpp = Annotated[float | None, Header(gt=0, description="the same in bits p
 View = Annotated[Literal["human", "machine"] | None, Query(description="who will look; human if nothing is said")]
 Preference = Annotated[float | None, Query(description="a point between, 0 human .. 1 machine; no `view` then")]
 RegionText = Annotated[str | None, Query(alias="region", description="x,y,width,height in pixels; else all of it")]
+Strip = Annotated[bool, Query(description="drop Exif, XMP and the like; alpha stays")]
 OutputName = Annotated[Output | None, Query(alias="format", description="else `Accept` decides; PNG by default")]
 
 
@@ -103,13 +104,14 @@ def _add_work(app: FastAPI, service: Service) -> None:
         quality: Quality = None,
         x_target_bytes: TargetBytes = None,
         x_target_bpp: TargetBpp = None,
+        strip: Strip = False,
     ) -> Response:
         """A picture file, in any format that Pillow reads, becomes a .ugic stream."""
         if sum(value is not None for value in (quality, x_target_bytes, x_target_bpp)) > 1:
             raise OptionError("give one of quality, X-Target-Bytes and X-Target-Bpp, not several")
         data = await body.read(request, settings, "a picture file")
         width, height = await body.file_size(data, info["max_pixels"])
-        item = Encode(data, DEFAULT_QUALITY if quality is None else quality, x_target_bytes, x_target_bpp)
+        item = Encode(data, DEFAULT_QUALITY if quality is None else quality, x_target_bytes, x_target_bpp, strip)
         key = None if x_target_bytes or x_target_bpp else ("encode", width, height)
         answer = await service.run(request, Job(item, key))
         bits = 8 * len(answer.body) / (answer.width * answer.height)
@@ -125,6 +127,7 @@ def _add_work(app: FastAPI, service: Service) -> None:
         preference: Preference = None,
         region_text: RegionText = None,
         output: OutputName = None,
+        strip: Strip = False,
     ) -> Response:
         """A .ugic stream becomes a picture: the view for people, the one for networks, or any point between."""
         wanted = _preference(view, preference, info["preference"])
@@ -133,7 +136,7 @@ def _add_work(app: FastAPI, service: Service) -> None:
         width, height = picture_size(data, info["max_pixels"])
         region = None if region_text is None else _region(region_text, width, height)
         key = ("decode", width, height) if region is None else None
-        answer = await service.run(request, Job(Decode(data, wanted, region, chosen), key))
+        answer = await service.run(request, Job(Decode(data, wanted, region, chosen, strip), key))
         return _response(request, answer, {"Vary": "Accept"})
 
 

@@ -1,10 +1,5 @@
 """What an answer may be written as, and which of these a client accepts."""
 
-import io
-
-import numpy as np
-
-from ..image import encode_image
 from .problems import Problem
 
 STREAM_TYPE = "image/x-ugic"
@@ -25,15 +20,6 @@ def choose(wanted: str | None, accept: str | None) -> str:
         known = ", ".join(MEDIA_TYPES.values())
         raise Problem(406, f"Accept is {accept!r}, but a view can only be had as {known}", "NotAcceptable")
     return best
-
-
-def write(picture: np.ndarray, name: str) -> bytes:
-    """A (H, W, 3) uint8 picture as the bytes of a file; `name` is a key of `MEDIA_TYPES`. Raises `ImageError`."""
-    if name != "npy":
-        return encode_image(picture, name.upper())
-    buffer = io.BytesIO()
-    np.save(buffer, picture, allow_pickle=False)
-    return buffer.getvalue()
 
 
 def _ranges(accept: str) -> dict[str, float]:

@@ -4,16 +4,17 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from .. import image
-from ..bitstream import parse
-from ..codec import MAX_PIXELS_LIMIT, Codec
+from .. import image, metadata
+from ..bitstream import Stream, parse, serialise
+from ..codec import Codec
 from ..errors import UgicmError
-from ..tiles import Region
+from ..image_write import encode_image
+from ..tiles import Region, check_region
 from . import media
 from .metrics import Metrics
 from .pool import Job
@@ -27,6 +28,7 @@ class Decode:
     preference: float
     region: Region | None
     output: str
+    strip: bool = False
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class Encode:
     quality: float
     target_bytes: int | None = None
     target_bpp: float | None = None
+    strip: bool = False
 
 
 @dataclass
@@ -101,33 +104,37 @@ class Worker:
 
     def _decode(self, item: Decode, clock: Stages) -> Answer:
         picture = self._codec.decode_timed(item.stream, item.preference, clock, item.region)
-        return _picture_answer(picture, item.output, clock)
+        return self._picture_answer(picture, item, clock)
 
     def _encode(self, item: Encode, clock: Stages) -> Answer:
         with clock.stage("picture_file"):
-            array, notes = image.read_image(item.picture, self._codec.info["max_pixels"])
+            picture = self._read(item)
+            array, boxes = image.visible(picture), picture.metadata.to_boxes()
         if item.target_bytes is None and item.target_bpp is None:
-            stream = self._codec.encode_timed(array, item.quality, clock)
+            stream = self._codec.encode_timed(array, item.quality, clock, boxes)
         else:
             with clock.stage("rate_search"):
-                stream = self._codec.encode_to_size(array, item.target_bytes, target_bpp=item.target_bpp)
-        return _stream_answer(stream, array, notes, clock)
+                stream = self._codec.encode_to_size(array, item.target_bytes, target_bpp=item.target_bpp, boxes=boxes)
+        return self._stream_answer(stream, picture.notes, clock)
 
     def _decode_together(self, jobs: Sequence[Job]) -> list[Answer]:
         clock = Stages(max(job.waited for job in jobs))
         with clock.stage("codec"):
             preferences = [job.item.preference for job in jobs]
             pictures = self._codec.decode_batch([job.item.stream for job in jobs], preference=preferences)
-        answers = [_picture_answer(picture, job.item.output, clock) for picture, job in zip(pictures, jobs)]
+        answers = [self._picture_answer(picture, job.item, clock) for picture, job in zip(pictures, jobs, strict=True)]
         return self._share(answers, clock)
 
     def _encode_together(self, jobs: Sequence[Job]) -> list[Answer]:
         clock = Stages(max(job.waited for job in jobs))
         with clock.stage("picture_file"):
-            read = [image.read_image(job.item.picture, self._codec.info["max_pixels"]) for job in jobs]
+            pictures = [self._read(job.item) for job in jobs]
         with clock.stage("codec"):
-            streams = self._codec.encode_batch([array for array, _ in read], [job.item.quality for job in jobs])
-        answers = [_stream_answer(stream, array, notes, clock) for stream, (array, notes) in zip(streams, read)]
+            streams = self._codec.encode_batch([image.visible(one) for one in pictures], [job.item.quality for job in jobs])
+        answers = []
+        for plain, picture in zip(streams, pictures, strict=True):
+            stream = serialise(replace(self._parse(plain), boxes=picture.metadata.to_boxes()))
+            answers.append(self._stream_answer(stream, picture.notes, clock))
         return self._share(answers, clock)
 
     def _share(self, answers: list[Answer], clock: Stages) -> list[Answer]:
@@ -142,14 +149,22 @@ class Worker:
         operation = "encode" if answer.media_type == media.STREAM_TYPE else "decode"
         self._metrics.work(operation, answer.stages, batch)
 
+    def _read(self, item: Encode) -> image.Picture:
+        return image.read_picture(item.picture, self._codec.info["max_pixels"], strip=item.strip)
 
-def _picture_answer(picture: np.ndarray, output: str, clock: Stages) -> Answer:
-    height, width = picture.shape[:2]
-    with clock.stage("picture_file"):
-        body = media.write(picture, output)
-    return Answer(body, media.MEDIA_TYPES[output], width, height, clock.finish())
+    def _parse(self, stream: bytes) -> Stream:
+        return parse(stream, self._codec.info["max_pixels"])
 
+    def _picture_answer(self, picture: np.ndarray, item: Decode, clock: Stages) -> Answer:
+        height, width = picture.shape[:2]
+        with clock.stage("picture_file"):
+            stream = self._parse(item.stream)
+            found = metadata.of_stream(stream)
+            if item.region is not None:
+                found = found.cropped(check_region(item.region, stream.width, stream.height))
+            body = encode_image(picture, item.output.upper(), found.stripped() if item.strip else found)
+        return Answer(body, media.MEDIA_TYPES[item.output], width, height, clock.finish())
 
-def _stream_answer(stream: bytes, array: np.ndarray, notes: list[str], clock: Stages) -> Answer:
-    height, width = array.shape[:2]
-    return Answer(stream, media.STREAM_TYPE, width, height, clock.finish(), parse(stream, MAX_PIXELS_LIMIT).level, notes)
+    def _stream_answer(self, stream: bytes, notes: list[str], clock: Stages) -> Answer:
+        head = self._parse(stream)
+        return Answer(stream, media.STREAM_TYPE, head.width, head.height, clock.finish(), head.level, notes)

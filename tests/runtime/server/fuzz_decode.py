@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,7 +23,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 import tiny_bundle
 from server_helpers import Client
 from ugicm import Codec
-from ugicm.bitstream import MAGIC, Box, Stream, band_count, parse, serialise
+from ugicm.bitstream import MAGIC, Box, band_count, parse, serialise
+from ugicm.errors import StreamError
+from ugicm.metadata import Metadata
 from ugicm.server import Settings, create_app
 from ugicm_coder import crc32c
 
@@ -50,6 +53,8 @@ def seeds(codec: Codec) -> list[bytes]:
         smooth = np.stack([x, y, x + y], axis=2) % 256
         noisy = random.integers(0, 256, (height, width, 3))
         found += [codec.encode(kind.astype(np.uint8), int(random.integers(0, 101))) for kind in (smooth, noisy)]
+    alpha = np.arange(20 * 30, dtype=np.uint8).reshape(20, 30)
+    found.append(codec.encode(np.zeros((20, 30, 3), np.uint8), boxes=Metadata(bytes(99), bytes(50), b"<x/>", alpha).to_boxes()))
     found.append(codec.encode(np.zeros((20, 30, 3), np.uint8), boxes=[Box("note", b"hello"), Box("xxxx", bytes(300))]))
     return found
 
@@ -119,9 +124,9 @@ def _forge(body, random, _):
     """Other symbols behind sound checksums, so that the entropy decoder meets garbage."""
     try:
         stream = parse(body)
-    except Exception:
+    except StreamError:
         return body
-    parts = [bytearray(part) for part in (stream.z, *stream.bands)]
+    parts = [bytearray(part) for part in (stream.z, *stream.bands, *(box.payload for box in stream.boxes))]
     for _ in range(random.integers(1, 4)):
         part = parts[random.integers(len(parts))]
         if part:
@@ -129,8 +134,10 @@ def _forge(body, random, _):
         if random.random() < 0.3:
             del part[random.integers(0, len(part) + 1) :]
     level = int(random.integers(0, 64))
-    z, *bands = map(bytes, parts)
-    return bytearray(serialise(Stream(stream.width, stream.height, level, stream.fingerprint, z, tuple(bands), stream.band_height)))
+    count = 1 + len(stream.bands)
+    z, *bands = map(bytes, parts[:count])
+    boxes = tuple(Box(box.type, bytes(part)) for box, part in zip(stream.boxes, parts[count:], strict=True))
+    return bytearray(serialise(replace(stream, level=level, z=z, bands=tuple(bands), boxes=boxes)))
 
 
 _MUTATIONS = (_flip, _overwrite, _header, _header, _cut, _extend, _repeat, _splice, _forge, _forge)

@@ -143,6 +143,33 @@ def test_unknown_places_and_methods(client):
     assert answer.headers["allow"] == "POST"
 
 
+def rgba_png():
+    y, x = np.mgrid[0:70, 0:133]
+    pixels = np.stack([x, y, x + y, np.minimum(2 * x, 255)], axis=2).astype(np.uint8)
+    exif = Image.Exif()
+    exif[0x010F] = "a camera"
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG", exif=exif)
+    return pixels, buffer.getvalue()
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+def test_alpha_and_metadata_travel(serving, batch):
+    client = serving(workers=1, batch=batch, batch_wait_ms=500)
+    source, png = rgba_png()
+    posts = [client.start_post("/v1/encode", png) for _ in range(batch)]
+    stream = [post.result(30).content for post in posts][-1]
+    whole = client.post("/v1/decode", stream)
+    assert np.array_equal(pixels(whole)[..., 3], source[..., 3])
+    assert Image.open(io.BytesIO(whole.content)).getexif()[0x010F] == "a camera"
+    part = client.post("/v1/decode?region=3,4,50,60&format=webp&strip=true", stream)
+    assert np.array_equal(pixels(part)[..., 3], source[4:64, 3:53, 3])
+    assert 0x010F not in Image.open(io.BytesIO(part.content)).getexif()
+    bare = client.post("/v1/encode?strip=true", png).content
+    assert len(bare) < len(stream)
+    assert 0x010F not in Image.open(io.BytesIO(client.post("/v1/decode", bare).content)).getexif()
+
+
 def test_notes_reach_the_client(client):
     buffer = io.BytesIO()
     Image.new("CMYK", (20, 10)).save(buffer, "JPEG")
@@ -161,7 +188,7 @@ def test_openapi_describes_bodies_and_answers(client):
     decode = api["paths"]["/v1/decode"]["post"]
     assert set(decode["requestBody"]["content"]) == {"image/x-ugic", "multipart/form-data"}
     assert set(decode["responses"]["200"]["content"]) >= {"image/png", "application/x-npy"}
-    assert {one["name"] for one in decode["parameters"]} == {"view", "preference", "region", "format"}
+    assert {one["name"] for one in decode["parameters"]} == {"view", "preference", "region", "format", "strip"}
 
 
 def test_request_id_is_kept_or_made(client):
