@@ -140,14 +140,14 @@ def _same_file(source: str, target: str) -> str | None:
 
 def tile_progress(job: Job) -> Callable[[int, int], None]:
     """What shows how far the tiles of one large picture are."""
-    return lambda done, total: _show_bar(done, total, f"tiles {job.source}")
+    return lambda done, total: _show_bar(done, total, job.source, " tiles of")
 
 
-def _show_bar(done: int, total: int, name: str) -> None:
+def _show_bar(done: int, total: int, name: str, unit: str = "") -> None:
     if total > 1 and sys.stderr.isatty():
         filled = _BAR_WIDTH * done // total
         bar = "#" * filled + "." * (_BAR_WIDTH - filled)
-        print(f"\r\033[K[{bar}] {done}/{total} {os.path.basename(name)[:40]}", end="", file=sys.stderr, flush=True)
+        print(f"\r\033[K[{bar}] {done}/{total}{unit} {os.path.basename(name)[:40]}", end="", file=sys.stderr, flush=True)
 
 
 def _clear_bar() -> None:

@@ -34,7 +34,7 @@ def use(codec: Codec) -> None:
         _codec = codec
 
 
-def open(source: str | IO[bytes], preference: float = VIEWS["human"]) -> "UgicImageFile":  # noqa: A001 - as Image.open
+def open(source: str | IO[bytes], preference: float = VIEWS["human"]) -> "UgicImageFile":
     """`Image.open` of a stream at a preference, 0 (human) .. 1 (machine)."""
     opened = Image.open(source, formats=[FORMAT])
     assert isinstance(opened, UgicImageFile)

@@ -32,14 +32,16 @@ class OpenVinoEngine:
             raise EngineError(f"OpenVINO cannot load {name}: {_first_line(error)}") from error
         self._name = name
         self._outputs = list(outputs)
-        check_ports(name, "inputs", inputs, [port.get_any_name() for port in self._compiled.inputs])
+        # Reading a model drops inputs that no output depends on; such a one is then not fed.
+        self._used = {port.get_any_name() for port in self._compiled.inputs}
+        check_ports(name, "inputs", inputs, [*self._used, *(port for port in inputs if port not in self._used)])
         check_ports(name, "outputs", outputs, [port.get_any_name() for port in self._compiled.outputs])
 
     def run(self, feeds: Mapping[str, np.ndarray], *, release: bool = False) -> list[np.ndarray]:
         """See `Engine.run`; a request of its own per call lets threads run side by side."""
         try:
             request = self._compiled.create_infer_request()
-            found = request.infer(dict(feeds))
+            found = request.infer({name: array for name, array in feeds.items() if name in self._used})
             return [np.array(found[name]) for name in self._outputs]
         except Exception as error:  # as above
             raise EngineError(f"{self._name} failed: {_first_line(error)}") from error
