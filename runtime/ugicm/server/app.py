@@ -26,12 +26,13 @@ from .settings import Settings
 from .work import Answer, Decode, Encode, Worker
 
 DEFAULT_QUALITY = 50.0
+_NOT_IN_HEADERS = re.compile(r"[^ -~]")
 _REGION = re.compile(r"[0-9]{1,9}(,[0-9]{1,9}){3}")
 
 Output = Literal["png", "jpeg", "webp", "npy"]
 Quality = Annotated[float | None, Query(ge=0, le=QUALITY_MAX, description="0 smallest .. 100 best; 50 by default")]
-TargetBytes = Annotated[int | None, Header(ge=1, description="best quality of at most so many bytes; no `quality` then")]
-TargetBpp = Annotated[float | None, Header(gt=0, description="the same in bits per pixel")]
+TargetBytes = Annotated[int | None, Header(ge=1, le=1 << 40, description="best quality of at most so many bytes; no `quality` then")]
+TargetBpp = Annotated[float | None, Header(gt=0, le=1e6, description="the same in bits per pixel")]
 View = Annotated[Literal["human", "machine"] | None, Query(description="who will look; human if nothing is said")]
 Preference = Annotated[float | None, Query(description="a point between, 0 human .. 1 machine; no `view` then")]
 RegionText = Annotated[str | None, Query(alias="region", description="x,y,width,height in pixels; else all of it")]
@@ -117,7 +118,7 @@ def _add_work(app: FastAPI, service: Service) -> None:
         bits = 8 * len(answer.body) / (answer.width * answer.height)
         extra = {"X-Ugicm-Quality": f"{answer.level * QUALITY_MAX / (LEVELS - 1):.4g}", "X-Ugicm-Bpp": f"{bits:.4f}"}
         if answer.notes:
-            extra["X-Ugicm-Notes"] = "; ".join(answer.notes).encode("ascii", "replace").decode()
+            extra["X-Ugicm-Notes"] = _NOT_IN_HEADERS.sub("?", "; ".join(answer.notes))
         return _response(request, answer, extra)
 
     @app.post("/v1/decode", response_class=Response, **schema.DECODE)

@@ -111,4 +111,4 @@ def _short(value: Any) -> str:
 
 
 def _title(status: int) -> str:
-    return HTTPStatus(status).phrase if status in HTTPStatus._value2member_map_ else "Client Closed Request"
+    return "Client Closed Request" if status == CLIENT_GONE else HTTPStatus(status).phrase

@@ -103,6 +103,8 @@ def test_targets(client, png, codec, picture):
         ("/v1/encode?quality=5", {"X-Target-Bpp": "1"}),
         ("/v1/encode", {"X-Target-Bpp": "-1"}),
         ("/v1/encode", {"X-Target-Bytes": "many"}),
+        ("/v1/encode", {"X-Target-Bytes": "9" * 400}),
+        ("/v1/encode", {"X-Target-Bpp": "inf"}),
     ],
 )
 def test_wrong_options_of_encode(client, png, path, headers):
