@@ -5,7 +5,8 @@
 Clients on connections of their own send one stream of 768x512 over and over, each as soon as its last answer has come, and check
 every answer. The bare loop runs for a sixth of that time before and after, so that a machine that slows down is noticed, and
 uses all cores as `Codec.open()` does. Memory is the server's resident set, averaged over the first and the last ten seconds.
-With a picture format other than npy the bare loop writes the same file, for that is not the server's doing.
+With a picture format other than npy the bare loop writes the same file, for that is not the server's doing. Processor time per
+picture is told too: unlike the rates it hardly depends on what else the machine does.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -115,7 +117,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     array = np.ascontiguousarray(read_rgb(options.photo)[: SIZE[1], : SIZE[0]])
     stream = codec.encode(array, options.quality)
     expected = len(encode_image(array, "NPY")) if options.format == "npy" else None
-    before = _bare(codec, stream, options)
+    before, bare_cpu = _bare(codec, stream, options)
     command = [sys.executable, "-m", "ugicm", "serve", "--port", "0", "--quiet", *_server_options(options)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
         try:
@@ -125,19 +127,24 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
             reader.start()
             Load(address, stream, options.format, expected).run(options.clients, WARM_UP_SECONDS)
             memory, start = Memory(server.pid), time.perf_counter()
+            cpu = {"server": -_server_cpu(address), "clients": -time.process_time()}
             load = Load(address, stream, options.format, expected)
             load.run(options.clients, options.seconds)
             end = time.perf_counter()
+            cpu["server"] += _server_cpu(address)
+            cpu["clients"] += time.process_time()
             memory.stop()
         finally:
             server.terminate()
         exit_code = server.wait()
         reader.join()
-    after = _bare(codec, stream, options)
+    after, _ = _bare(codec, stream, options)
     edge = min(EDGE_SECONDS, options.seconds / 2)
     facts = _figures(load, start, end, (before + after) / 2)
     facts["memory_first_mib"] = memory.mean(start, start + edge)
     facts["memory_last_mib"] = memory.mean(end - edge, end)
+    per_picture = {name: seconds / len(load.latencies) for name, seconds in cpu.items()} | {"bare": bare_cpu}
+    facts["cpu_ms_per_picture"] = {name: round(seconds * 1000, 2) for name, seconds in per_picture.items()}
     settings = {name: str(value) if isinstance(value, Path) else value for name, value in vars(options).items()}
     return {
         **facts,
@@ -153,16 +160,23 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _bare(codec: Codec, stream: bytes, options: argparse.Namespace) -> float:
-    """Decodes per second of a plain loop, after one to warm up."""
+def _bare(codec: Codec, stream: bytes, options: argparse.Namespace) -> tuple[float, float]:
+    """Decodes per second of a plain loop, after one to warm up, and processor seconds of each."""
     codec.decode(stream)
-    count, start = 0, time.perf_counter()
+    count, start, cpu = 0, time.perf_counter(), time.process_time()
     while time.perf_counter() - start < options.seconds / 6:
         picture = codec.decode(stream, view=_VIEWS[count % 2])
         if options.format != "npy":
             encode_image(picture, options.format.upper())
         count += 1
-    return count / (time.perf_counter() - start)
+    return count / (time.perf_counter() - start), (time.process_time() - cpu) / count
+
+
+def _server_cpu(address: str) -> float:
+    """Processor seconds the server has used so far, by its own metrics; 0 where it cannot know."""
+    with urllib.request.urlopen(f"http://{address}/metrics") as answer:
+        lines = [line.split() for line in answer.read().decode().splitlines()]
+    return next((float(words[1]) for words in lines if words[0] == "process_cpu_seconds_total"), 0.0)
 
 
 def _figures(load: Load, start: float, end: float, bare: float) -> dict[str, Any]:

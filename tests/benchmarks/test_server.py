@@ -38,6 +38,7 @@ def test_a_short_load(bundle, tmp_path, capsys, monkeypatch):
     assert facts["p99_ms"] >= facts["p50_ms"] > 0
     assert facts["exit_code"] == 0
     assert facts["throughput_over_bare"] > 0
+    assert set(facts["cpu_ms_per_picture"]) == {"server", "clients", "bare"}
     if sys.platform == "linux":
         assert 10 < facts["memory_first_mib"] < 4000
 

@@ -71,7 +71,14 @@ class Pool:
                 raise Problem(503, f"{self._limit} requests are waiting already; try again later", "QueueFull", wait)
             self._waiting.append(job)
             self._changed.notify_all()
+        job.future.add_done_callback(lambda _: self._forget(job))
         return asyncio.wrap_future(job.future)
+
+    def _forget(self, job: Job) -> None:
+        """Make room at once when a job was cancelled while it waited; others have left the queue before they are done."""
+        with self._changed:
+            if job in self._waiting:
+                self._waiting.remove(job)
 
     def close(self) -> None:
         """Take no more jobs, finish those that wait, and end the workers."""

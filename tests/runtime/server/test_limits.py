@@ -113,6 +113,7 @@ def test_timeout_drops_a_waiting_job(serving, slow, stream):
     first = client.start_post("/v1/decode", stream)
     problem(client.post("/v1/decode", stream), 503, "Timeout")
     problem(first.result(10), 503, "Timeout")
+    wait_for(lambda: client.app.state.service.pool.depth == 0)
     slow.go.set()
     assert client.post("/v1/decode", stream).status_code == 200
     assert slow.calls == 2  # the job that gave up while waiting never reached the codec

@@ -198,7 +198,7 @@ def test_screenshot(browser):
     from ugicm.bundle import DEFAULT_PATH
 
     with process(DEFAULT_PATH, "--quiet") as (_, url):
-        page = browser.new_page(viewport={"width": 1280, "height": 1150})
+        page = browser.new_page(viewport={"width": 1000, "height": 960})
         page.goto(url)
         page.set_input_files("#file", PHOTO)
         settle(page)
