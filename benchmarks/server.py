@@ -164,7 +164,7 @@ def _bare(codec: Codec, stream: bytes, options: argparse.Namespace) -> tuple[flo
     """Decodes per second of a plain loop, after one to warm up, and processor seconds of each."""
     codec.decode(stream)
     count, start, cpu = 0, time.perf_counter(), time.process_time()
-    while time.perf_counter() - start < options.seconds / 6:
+    while not count or time.perf_counter() - start < options.seconds / 6:
         picture = codec.decode(stream, view=_VIEWS[count % 2])
         if options.format != "npy":
             encode_image(picture, options.format.upper())

@@ -202,4 +202,4 @@ def test_screenshot(browser):
         page.goto(url)
         page.set_input_files("#file", PHOTO)
         settle(page)
-        page.screenshot(path=os.environ["UGICM_SCREENSHOT"])
+        page.screenshot(path=os.environ["UGICM_SCREENSHOT"], full_page=True)
