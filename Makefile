@@ -4,7 +4,7 @@
 PYTHON ?= python3
 RUNTIME := .venv
 DEV := .venv-dev
-EXTRAS := cpu,train,export,server,bench,dev
+EXTRAS := cpu,openvino,train,export,server,bench,dev
 DEMO_IMAGE ?= examples/kodim23.png
 # TESTS narrows pytest: make pytest TESTS="tests/runtime -k stream"
 TESTS ?=

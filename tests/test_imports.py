@@ -54,9 +54,11 @@ def test_packages_import_in_one_direction(package):
         assert not wrong, f"{file.relative_to(ROOT)} must not import {sorted(wrong)}"
 
 
-def test_only_the_session_module_imports_onnxruntime():
+def test_only_the_session_modules_import_engines():
     users = {file.name for file in FOLDERS["ugicm"].rglob("*.py") if "onnxruntime" in imported_packages(file)}
     assert users == {"session.py"}
+    users = {file.name for file in FOLDERS["ugicm"].rglob("*.py") if "openvino" in imported_packages(file)}
+    assert users == {"session_openvino.py"}
 
 
 def loaded_modules(*arguments: str) -> set[str]:

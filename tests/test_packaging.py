@@ -90,7 +90,7 @@ def test_base_install_is_small(built):
 @pytest.mark.slow
 def test_extras_are_those_of_the_readme(built):
     extras = set(metadata(built[1]).get_all("Provides-Extra"))
-    assert extras == {"cpu", "gpu", "tensorrt", "train", "export", "server", "bench", "dev"}
+    assert extras == {"cpu", "gpu", "tensorrt", "openvino", "train", "export", "server", "bench", "dev"}
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert not [name for name in extras if f"`{name}`" not in readme]
 

@@ -12,6 +12,7 @@ from ugicm.manifest import DECODER, ENCODER, ENTROPY, Manifest
 
 from ugicm_export.entropy import entropy_file, mean_network_sha256
 from ugicm_export.half import rounded_to_half
+from ugicm_export.halo import halo
 from ugicm_export.onnx_export import OPSET, decoder_onnx, encoder_onnx
 from ugicm_export.verify import verify
 from ugicm_train.checkpoint import load_codec
@@ -59,6 +60,7 @@ def export_bundle(
         latent_channels=codec.config.latent,
         files={key: describe_file(data) for key, data in files.items()},
         opset=opset,
+        halo=halo(codec.config),
         training={"history": history},
         verification=record,
         license=LICENSE,
