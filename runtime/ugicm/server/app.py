@@ -67,7 +67,7 @@ class Service:
             raise Problem(503, detail, "Timeout", retry_after=self.settings.timeout / 2)
         finally:
             leaving.cancel()
-            coming.cancel()
+            self.pool.leave(job)
 
 
 def create_app(codec: Codec, settings: Settings | None = None) -> FastAPI:

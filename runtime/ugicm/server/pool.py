@@ -59,7 +59,7 @@ class Pool:
         return not self._closed and all(thread.is_alive() for thread in self._threads)
 
     def enter(self, job: Job) -> "asyncio.Future[Any]":
-        """Queue a job and return its outcome to come; cancelling that takes a waiting job out of the queue.
+        """Queue a job and return its outcome to come; `leave` must follow.
 
         Raises `Problem` (503) when the queue is full or closed.
         """
@@ -71,11 +71,14 @@ class Pool:
                 raise Problem(503, f"{self._limit} requests are waiting already; try again later", "QueueFull", wait)
             self._waiting.append(job)
             self._changed.notify_all()
-        job.future.add_done_callback(lambda _: self._forget(job))
         return asyncio.wrap_future(job.future)
 
-    def _forget(self, job: Job) -> None:
-        """Make room at once when a job was cancelled while it waited; others have left the queue before they are done."""
+    def leave(self, job: Job) -> None:
+        """Give a job up: if it still waits, there is room for another at once; if not, nothing happens.
+
+        Called for every job, since a callback on its future would tie job and outcome into a cycle that keeps pictures alive.
+        """
+        job.future.cancel()
         with self._changed:
             if job in self._waiting:
                 self._waiting.remove(job)

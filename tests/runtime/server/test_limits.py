@@ -1,6 +1,7 @@
 """Body and picture limits, the bounded queue, timeouts, departing clients, batches, failures, metrics and logs."""
 
 import asyncio
+import gc
 import io
 import json
 import logging
@@ -212,6 +213,18 @@ def test_pool_gathers_equal_keys_only():
     pool.close()
     assert sorted(batches) == [[0, 2, 4], [1, 5], [3], [6, 7], [8], [9]]
     assert not pool.alive
+
+
+def test_no_cycle_keeps_answers_alive(client, stream):
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(20):
+            assert client.post("/v1/decode?format=npy", stream).status_code == 200
+        alive = sum(type(one).__name__ in ("Answer", "Decode") for one in gc.get_objects())
+    finally:
+        gc.enable()
+    assert alive <= 4
 
 
 def test_metrics_tell_stages_bytes_and_errors(client, stream):

@@ -75,3 +75,10 @@ def test_wrong_usage_is_a_sentence(bundle_path):
     assert complain("--batch", "65", "--bundle", str(bundle_path))[0] == 1
     code, error = complain("--host", "no.such.host.invalid", "--bundle", str(bundle_path))
     assert (code, "cannot listen" in error) == (1, True)
+
+
+def test_missing_extra_is_a_sentence():
+    code = "import sys; sys.modules['fastapi'] = None; from ugicm.cli import main; sys.exit(main(['serve']))"
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "pip install 'ugicm[server]'" in done.stderr
