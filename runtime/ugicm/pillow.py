@@ -60,6 +60,7 @@ class UgicImageFile(ImageFile.ImageFile):
     def _open(self) -> None:
         assert self.fp is not None
         self._data = self.fp.read()
+        self._decoded = False
         self.preference = VIEWS["human"]
         try:
             stream = bitstream.parse(self._data, _current().info["max_pixels"])
@@ -81,7 +82,7 @@ class UgicImageFile(ImageFile.ImageFile):
 
     def load(self) -> Any:
         """Decode on first use."""
-        if self._im is None:
+        if not self._decoded:
             try:
                 array = _current().decode(self._data, preference=self.preference)
             except UgicmError as error:
@@ -89,7 +90,7 @@ class UgicImageFile(ImageFile.ImageFile):
             if self._metadata.alpha is not None:
                 array = np.concatenate([array, self._metadata.alpha[..., None]], axis=2)
             self.im = Image.fromarray(array).im
-            self._data = b""
+            self._decoded, self._data = True, b""
             if self._exclusive_fp and self.fp is not None:
                 self.fp.close()
             self.fp = None

@@ -60,3 +60,17 @@ def test_models_and_feeds_that_do_not_fit(model):
     engine = Engine("e", model, inputs=INPUTS, outputs=OUTPUTS, threads=1)
     with pytest.raises(EngineError, match="e failed"):
         engine.run({"image": np.zeros((1, 64, 64, 3), np.float32), "quality": np.zeros(1, np.int64)})
+
+
+def test_bound_buffers_and_released_memory_change_nothing(model, monkeypatch):
+    """What a GPU provider is run with, here on the CPU; and the arena given back after a run."""
+    feeds = {"image": np.arange(64 * 64 * 3, dtype=np.uint8).reshape(1, 64, 64, 3), "quality": np.zeros(1, np.int64)}
+    plain = Engine("e", model, inputs=INPUTS, outputs=OUTPUTS, threads=1)
+    expected = plain.run(feeds)
+    monkeypatch.setattr("ugicm.session._ON_GPU", {"CPUExecutionProvider"})
+    bound = Engine("e", model, inputs=INPUTS, outputs=OUTPUTS, threads=1)
+    for found in (plain.run(feeds, release=True), bound.run(feeds), bound.run(feeds, release=True)):
+        for one, other in zip(found, expected, strict=True):
+            np.testing.assert_array_equal(one, other)
+    with pytest.raises(EngineError, match="e failed"):
+        bound.run({"image": feeds["image"]})
