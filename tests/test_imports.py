@@ -69,7 +69,13 @@ def loaded_modules(*arguments: str) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["-c", "import ugicm"], ["-m", "ugicm", "--help"], ["-m", "ugicm", "encode", "--help"]]
+    "arguments",
+    [
+        ["-c", "import ugicm"],
+        ["-m", "ugicm", "--help"],
+        ["-m", "ugicm", "encode", "--help"],
+        ["-m", "ugicm", "serve", "--help"],
+    ],
 )
 def test_start_is_light(arguments):
     loaded = loaded_modules(*arguments)

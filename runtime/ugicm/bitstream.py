@@ -98,6 +98,19 @@ def check_size(width: int, height: int, max_pixels: int) -> None:
         )
 
 
+def picture_size(head: Bytes, max_pixels: int = DEFAULT_MAX_PIXELS) -> tuple[int, int]:
+    """Width and height told by the first bytes of a stream, of which nothing else is checked but the size limit.
+
+    Raises NotAStream, Truncated, UnsupportedVersion, Corrupt or TooLarge.
+    """
+    (_, version, _, _, _, _, width, height, _, _) = _read_fixed(memoryview(head).cast("B"))
+    _check_version(version)
+    if min(width, height) < 1:
+        raise CorruptStreamError(f"the header is damaged: width {width}, height {height}")
+    check_size(width, height, max_pixels)
+    return width, height
+
+
 def is_stream(head: Bytes) -> bool:
     """True if `head`, the first bytes of a file, begins with the magic."""
     return bytes(head[: len(MAGIC)]) == MAGIC
@@ -132,10 +145,7 @@ def parse(data: Bytes, max_pixels: int = DEFAULT_MAX_PIXELS) -> Stream:
     """
     view = memoryview(data).cast("B")
     (_, version, flags, level, band_height, fingerprint, width, height, z_length, z_check) = _read_fixed(view)
-    if version != VERSION:
-        raise UnsupportedVersionError(
-            f"the stream has format version {version}, this reader knows version {VERSION}; install a newer ugicm"
-        )
+    _check_version(version)
     if min(width, height, band_height) < 1:
         raise CorruptStreamError(f"the header is damaged: width {width}, height {height}, band height {band_height}")
     check_size(width, height, max_pixels)
@@ -189,6 +199,13 @@ def _read_fixed(view: memoryview) -> tuple:
         raise NotAStreamError(f"this is not a .ugic stream: it {what}")
     _need(view, _FIXED.size, "header")
     return _FIXED.unpack_from(view)
+
+
+def _check_version(version: int) -> None:
+    if version != VERSION:
+        raise UnsupportedVersionError(
+            f"the stream has format version {version}, this reader knows version {VERSION}; install a newer ugicm"
+        )
 
 
 def _need(view: memoryview, end: int, what: str) -> None:

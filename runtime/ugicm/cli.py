@@ -51,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_decode(commands)
     _add_info(commands)
     _add_bench(commands)
+    _add_serve(commands)
     return parser
 
 
@@ -119,6 +120,23 @@ def _add_bench(commands: Any) -> None:
     bench.set_defaults(command="bench")
 
 
+def _add_serve(commands: Any) -> None:
+    text = "Serve encoding and decoding over HTTP, with a page to try it at /. SIGTERM or Ctrl-C ends it once all is answered."
+    serve = commands.add_parser("serve", help="HTTP server with a page to try it", description=text)
+    serve.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    serve.add_argument("--port", type=_port, default=8000, help="0 takes a free one (default: %(default)s)")
+    serve.add_argument("--workers", type=_count, metavar="N", help="pictures coded at once (default: one per core)")
+    serve.add_argument("--queue", type=_count, default=64, metavar="N", help="requests that may wait (default: 64)")
+    serve.add_argument(
+        "--batch", type=_count, default=1, metavar="N", help="pictures of one size in an engine call (default: 1)"
+    )
+    serve.add_argument("--max-body", type=_size, default=64 << 20, metavar="SIZE", help="of a request (default: 64MiB)")
+    serve.add_argument("--timeout", type=_positive, default=60.0, metavar="S", help="longest wait (default: 60 s)")
+    serve.add_argument("--quiet", action="store_true", help="no log line per request")
+    _add_engine_options(serve, threads="1 per worker", pixels="2^26")
+    serve.set_defaults(command="serve", threads=1, max_pixels=1 << 26)
+
+
 def _add_quality(parser: Any) -> None:
     parser.add_argument(
         "-q", "--quality", type=_quality, default=50.0, metavar="Q", help="0 (smallest) .. 100 (best), default 50"
@@ -129,16 +147,16 @@ def _add_force(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--force", action="store_true", help="replace files that are already in the output folder")
 
 
-def _add_engine_options(parser: argparse.ArgumentParser) -> None:
+def _add_engine_options(parser: argparse.ArgumentParser, threads: str = "all cores", pixels: str = "2^28") -> None:
     parser.add_argument("--bundle", metavar="PATH", help=_MODEL_HELP)
-    parser.add_argument("--threads", type=_count, metavar="N", help="threads to use (default: all cores)")
+    parser.add_argument("--threads", type=_count, metavar="N", help=f"threads to use (default: {threads})")
     parser.add_argument("--engine", default="onnxruntime", metavar="NAME", help="onnxruntime (default) or openvino")
     parser.add_argument("--variant", default="fp32", metavar="NAME", help="precision of the engines (default: fp32)")
     parser.add_argument(
         "--provider", default="CPUExecutionProvider", metavar="NAME", help="provider of ONNX Runtime (default: CPU)"
     )
     parser.add_argument(
-        "--max-pixels", type=_count, metavar="N", help="largest picture accepted (default: 2^28 pixels)"
+        "--max-pixels", type=_count, metavar="N", help=f"largest picture accepted (default: {pixels} pixels)"
     )
     parser.add_argument(
         "--tile-pixels", type=_count, metavar="N", help="most pixels in an engine at once (default: 2^23)"
@@ -161,6 +179,10 @@ def _number(text: str, low: float, high: float) -> float:
     if not low <= value <= high:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number in {low}..{high}")
     return value
+
+
+def _port(text: str) -> int:
+    return int(_number(text, 0, 65535))
 
 
 def _positive(text: str) -> float:

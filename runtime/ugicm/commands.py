@@ -8,6 +8,7 @@ from PIL import Image
 
 from . import batch, files, image, image_write, metadata, rate
 from .bitstream import DEFAULT_MAX_PIXELS, Bytes, parse
+from .checks import check_threads
 from .codec import VIEWS, Codec
 from .errors import OptionError
 from .tiles import DEFAULT_TILE_PIXELS, check_region
@@ -81,6 +82,25 @@ def bench(options: argparse.Namespace) -> int:
     facts = {"image": options.image or "drawn", **bench.measure(codec, array, options.quality, options.runs)}
     print(report.as_json(facts) if options.json else bench.as_text(facts))
     return 0
+
+
+def serve(options: argparse.Namespace) -> int:
+    """`ugicm serve`."""
+    from . import server
+
+    try:
+        run = server.serve
+    except ImportError as error:
+        hint = "install it with: pip install 'ugicm[server]'"
+        raise OptionError(f"the server cannot be loaded ({error}); {hint}") from error
+    settings = server.Settings(
+        workers=check_threads(options.workers),
+        queue=options.queue,
+        batch=options.batch,
+        max_body=options.max_body,
+        timeout=options.timeout,
+    )
+    return run(_open_codec(options), settings, options.host, options.port, quiet=options.quiet)
 
 
 def _open_codec(options: argparse.Namespace) -> Codec:
