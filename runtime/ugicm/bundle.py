@@ -5,6 +5,9 @@
     decoder.onnx    (z, r, quality, preference) -> image
     entropy.bin     scale network and coding tables, read by `ugicm_coder.EntropyModel`
 
+and, listed in the manifest where they exist, the same engines in another precision (`encoder.int8.onnx`) and decoders
+for one preference only (`decoder.human.onnx`: (z, r, quality) -> image).
+
 The fingerprint is the first 8 bytes of SHA-256(SHA-256(entropy.bin) || SHA-256 of the mean network): a hash of all that
 gives symbols their meaning, so that a bundle whose synthesis alone is better still reads old streams.
 """
@@ -20,7 +23,7 @@ from typing import Any
 
 from .errors import BundleError
 from .files import write_bytes
-from .manifest import ENTROPY, NAME, Manifest, ManifestError, parse_manifest
+from .manifest import ENTROPY, FP32, NAME, Manifest, ManifestError, parse_manifest
 
 DEFAULT_PATH = Path(__file__).parent / "default_bundle"
 PATH_VARIABLE = "UGICM_BUNDLE"
@@ -79,6 +82,34 @@ class Bundle:
                 f"bundle '{self.path}': {name} does not match the manifest; the file is damaged, fetch it again"
             )
         return data
+
+    @property
+    def variants(self) -> list[str]:
+        """The engine variants this bundle holds, fp32 first. Streams do not depend on the variant that wrote them."""
+        return [FP32, *self.manifest.variants]
+
+    def engine(self, name: str, variant: str = FP32) -> bytes:
+        """`encoder.onnx` or `decoder.onnx` in one of `variants`; raises `BundleError` if it is not there."""
+        self._check_variant(variant)
+        return self.read(name if variant == FP32 else self.manifest.variants[variant][name])
+
+    def folded_decoder(self, preference: float, variant: str = FP32) -> bytes | None:
+        """The decoder (z, r, quality) -> image made for exactly this preference, None if the bundle has none.
+
+        It computes what `decoder.onnx` of the same variant computes at that preference.
+        """
+        self._check_variant(variant)
+        for one in self.manifest.folded:
+            if (one["variant"], one["preference"]) == (variant, preference):
+                return self.read(one["file"])
+        return None
+
+    def _check_variant(self, variant: str) -> None:
+        if variant not in self.variants:
+            raise BundleError(
+                f"bundle '{self.path}' has no {variant} engines, only {', '.join(self.variants)}; "
+                f"add them with: ugicm-export CHECKPOINT --out DIR --targets onnx onnx-{variant}"
+            )
 
 
 def write_bundle(path: str | os.PathLike[str], manifest: Manifest, files: Mapping[str, bytes]) -> None:

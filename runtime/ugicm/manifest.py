@@ -14,6 +14,8 @@ ENCODER = "encoder.onnx"
 DECODER = "decoder.onnx"
 ENTROPY = "entropy.bin"
 REQUIRED_FILES = (ENCODER, DECODER, ENTROPY)
+FP32 = "fp32"
+"""The variant every bundle has: encoder.onnx and decoder.onnx themselves."""
 
 _HEX = set("0123456789abcdef")
 
@@ -29,6 +31,8 @@ class Manifest:
     hyper_channels: int  # Z
     latent_channels: int  # M
     files: dict[str, dict[str, Any]]  # file name -> {"sha256": hex, "bytes": int}, at least the required files
+    variants: dict[str, dict[str, str]] = field(default_factory=dict)  # "fp16" -> {encoder.onnx: file, decoder.onnx: file}
+    folded: list[dict[str, Any]] = field(default_factory=list)  # decoders of one preference: {variant, preference, file}
     qualities: int = LEVELS  # number of rate levels
     preference: tuple[float, float] = (0.0, 1.0)  # range of the preference axis the decoder was trained on
     multiple: int = MULTIPLE  # the engines take sides that are multiples of this
@@ -66,6 +70,9 @@ def parse_manifest(text: bytes) -> Manifest:
     for name, value in known.items():
         if not _CHECKS[name](value):
             raise ManifestError(f'"{name}" is {str(value)[:80]!r}, which is not of the right kind')
+    for name in _engine_files(known):
+        if name not in known["files"]:
+            raise ManifestError(f'"variants" or "folded" names {name!r}, which "files" does not list')
     if "preference" in known:
         known["preference"] = tuple(map(float, known["preference"]))
     return Manifest(**known)
@@ -98,6 +105,29 @@ def _is_file(name: str, entry: Any) -> bool:
     return plain and isinstance(entry, dict) and _is_hex(entry.get("sha256"), 64) and _is_count(entry.get("bytes"))
 
 
+def _are_variants(value: Any) -> bool:
+    """Each variant names both engines; fp32 is never listed, for it is the required files themselves."""
+    if not isinstance(value, dict) or FP32 in value or not all(isinstance(one, dict) for one in value.values()):
+        return False
+    return all(set(one) == {ENCODER, DECODER} and all(map(_is_text, one.values())) for one in value.values())
+
+
+def _are_folded(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_is_folded, value))
+
+
+def _is_folded(value: Any) -> bool:
+    if not isinstance(value, dict) or not _is_text(value.get("variant")) or not _is_text(value.get("file")):
+        return False
+    preference = value.get("preference")
+    return isinstance(preference, int | float) and not isinstance(preference, bool) and 0 <= preference <= 1
+
+
+def _engine_files(known: dict[str, Any]) -> list[str]:
+    named = [file for engines in known.get("variants", {}).values() for file in engines.values()]
+    return named + [one["file"] for one in known.get("folded", [])]
+
+
 _CHECKS = {
     "name": _is_text,
     "preset": _is_text,
@@ -106,6 +136,8 @@ _CHECKS = {
     "hyper_channels": _is_count,
     "latent_channels": _is_count,
     "files": _are_files,
+    "variants": _are_variants,
+    "folded": _are_folded,
     "qualities": lambda value: value == LEVELS,
     "preference": _is_range,
     "multiple": lambda value: value == MULTIPLE,

@@ -156,3 +156,51 @@ def test_a_member_larger_than_declared_is_not_read_whole(tmp_path, bundle_path):
         archive.writestr("encoder.onnx", bytes(1 << 24))
     with pytest.raises(BundleError, match="does not match"):
         Bundle.open(path)
+
+
+@pytest.fixture
+def with_variants(tmp_path, bundle_path):
+    """The tiny bundle with an int8 variant (its decoder damaged on purpose, to tell them apart) and a folded decoder."""
+    bundle = Bundle.open(bundle_path)
+    files = {name: bundle.read(name) for name in bundle.manifest.files}
+    files |= {"decoder.int8.onnx": b"int8", "decoder.human.onnx": b"human"}
+    content = json.loads(bundle.manifest.to_json()) | {
+        "files": {name: describe_file(data) for name, data in files.items()},
+        "variants": {"int8": {"encoder.onnx": "encoder.onnx", "decoder.onnx": "decoder.int8.onnx"}},
+        "folded": [{"variant": "fp32", "preference": 0.0, "file": "decoder.human.onnx"}],
+    }
+    write_bundle(tmp_path / "variants", Manifest(**content), files)
+    return tmp_path / "variants"
+
+
+def test_variants_are_found_by_name(with_variants, bundle_path):
+    bundle, plain = Bundle.open(with_variants), Bundle.open(bundle_path)
+    assert bundle.variants == ["fp32", "int8"]
+    assert plain.variants == ["fp32"]
+    assert bundle.engine("decoder.onnx") == bundle.engine("decoder.onnx", "fp32") == plain.read("decoder.onnx")
+    assert bundle.engine("decoder.onnx", "int8") == b"int8"
+    assert bundle.engine("encoder.onnx", "int8") == plain.read("encoder.onnx")
+    assert bundle.folded_decoder(0.0) == b"human"
+    assert bundle.folded_decoder(0.5) is None
+    assert bundle.folded_decoder(0.0, "int8") is None
+    with pytest.raises(BundleError, match="no fp16 engines, only fp32, int8"):
+        bundle.engine("decoder.onnx", "fp16")
+    assert bundle.manifest.fingerprint == plain.manifest.fingerprint
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"variants": {"int8": {"decoder.onnx": "decoder.int8.onnx"}}},
+        {"variants": {"fp32": {"encoder.onnx": "encoder.onnx", "decoder.onnx": "decoder.onnx"}}},
+        {"variants": {"int8": {"encoder.onnx": "encoder.onnx", "decoder.onnx": "decoder.other.onnx"}}},
+        {"variants": {"int8": []}},
+        {"folded": [{"variant": "fp32", "preference": 2, "file": "decoder.human.onnx"}]},
+        {"folded": [{"variant": "fp32", "preference": 0, "file": "other.onnx"}]},
+        {"folded": {}},
+    ],
+)
+def test_bad_variants(with_variants, changes):
+    change_manifest(with_variants, **changes)
+    with pytest.raises(BundleError, match=next(iter(changes))):
+        Bundle.open(with_variants)
