@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,9 +11,9 @@ import onnxruntime as ort
 import torch
 from ugicm_coder import EntropyModel
 
+from ugicm_export.pictures import sample_pictures
 from ugicm_train.model.codec import Codec
 
-SIZES = ((64, 64), (192, 320), (512, 768))
 LEVELS = (5, 31, 60)
 PREFERENCES = (0.0, 0.5, 1.0)
 SYMBOL_TOLERANCE = 1e-4
@@ -65,17 +65,6 @@ class Verification:
     def record(self) -> dict[str, Any]:
         """As JSON values."""
         return asdict(self) | {"onnxruntime": ort.__version__, "torch": torch.__version__}
-
-
-def sample_pictures(seed: int = 0) -> Iterator[np.ndarray]:
-    """Per size one smooth picture with noise on it, uint8 (H,W,3): gradients, edges and texture."""
-    rng = np.random.default_rng(seed)
-    for height, width in SIZES:
-        y, x = np.mgrid[:height, :width] / 64.0
-        waves = [np.sin(x * a + y * b + c) for a, b, c in rng.uniform(-3, 3, (3, 3))]
-        picture = 128 + 90 * np.stack(waves, axis=-1) + rng.normal(0, 12, (height, width, 3))
-        picture[height // 3 : height // 2, width // 4 : width // 2] = rng.uniform(0, 255, 3)
-        yield picture.clip(0, 255).astype(np.uint8)
 
 
 def _session(model: bytes) -> Callable[..., list[np.ndarray]]:
