@@ -75,7 +75,7 @@ def _export(words: list[str]) -> int:
     options = {option for target in TARGETS.values() for option in target.options} | set(COMMON)
     out = args.out.with_name(args.out.name + ".zip") if args.zip and args.out.suffix != ".zip" else args.out
     targets = tuple(dict.fromkeys(["onnx", *args.targets]))  # every bundle has the fp32 engines
-    check_request(args.targets, [name for name in given if name in options], zipped=out.suffix == ".zip")
+    check_request(targets, [name for name in given if name in options], zipped=out.suffix == ".zip")
     defaults = Profile()
     profile = Profile(
         parse_range(args.image_size) if args.image_size else defaults.side,

@@ -14,7 +14,9 @@ from ugicm.manifest import DECODER, ENCODER, ENTROPY, Manifest
 
 from ugicm_export.entropy import entropy_file, mean_network_sha256
 from ugicm_export.half import rounded_to_half
+from ugicm_export.int8 import AT_LEAST
 from ugicm_export.onnx_export import OPSET, OPSETS, decoder_onnx, encoder_onnx, folded_decoder_onnx, with_metadata
+from ugicm_export.pictures import picture_files
 from ugicm_export.profiles import Profile
 from ugicm_export.targets import TargetError, check_modules
 from ugicm_export.variants import add_fp16, add_int8
@@ -83,6 +85,8 @@ def export_bundle(
         check_device(request.device)
     if "triton" in request.targets and not (request.device in (None, "cpu", "gpu") or request.device.isdigit()):
         raise TargetError(f"--device is {request.device}, expected cpu or gpu for target triton")
+    if request.calibration is not None:
+        picture_files(request.calibration, AT_LEAST)
     codec, history = load_codec(checkpoint)
     if half_weights:
         codec = rounded_to_half(codec)

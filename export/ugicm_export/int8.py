@@ -36,11 +36,13 @@ AIM = 0.9
 AT_LEAST, CALIBRATION, SEARCH = 16, 60, 4
 CROP = 256
 SEARCH_LEVELS = (5, 60)
-PARTS = {"encoder": ("blocks8", "blocks16"), "decoder": ("blocks16", "blocks8")}
-"""What reads or writes a stream itself (stem, down, leave, up, head) costs more than it saves; docs/export.md has the figures."""
+BRANCHES = {"mix_in": "filter", "depthwise": "filter", "mix_out": "filter"} | dict.fromkeys(
+    ("expand", "rectify", "contract"), "expand"
+)
+"""A part is one branch of one residual block. What reads or writes a stream itself (stem, down, leave, up, head) stays in float: it
+costs more than it saves, docs/export.md has the figures."""
 HALVES = {"encoder": "analysis", "decoder": "synthesis"}
 KINDS = ["Conv", "MatMul", "LeakyRelu"]
-FLOAT_ACTIVATION = "activate"
 
 Part = tuple[str, str]
 Progress = Callable[[str], None]
@@ -64,7 +66,7 @@ def quantise(codec: Codec, fp32: Engines, entropy: bytes, folder: Path, opset: i
     progress(f"int8: balancing channels and measuring ranges on {len(calibration)} of {len(files)} pictures")
     graphs = balanced_graphs(codec, calibration, opset)
     feeds = calibration_feeds(fp32, calibration)
-    halves = {half: _Half(half, graphs[half], feeds[half]) for half in PARTS}
+    halves = {half: _Half(half, graphs[half], feeds[half]) for half in HALVES}
     model = EntropyModel(entropy)
 
     def attempt(parts: set[Part]) -> tuple[dict[str, bytes], Loss]:
@@ -73,15 +75,22 @@ def quantise(codec: Codec, fp32: Engines, entropy: bytes, folder: Path, opset: i
 
     parts = {(half, part) for half, one in halves.items() for part in one.parts}
     engines, loss = attempt(parts)
-    while LIMITS.share_used(loss) > AIM and parts:
+    while LIMITS.share_used(loss) > AIM and any(part[0] in _to_blame(loss) for part in parts):
         progress(f"int8: {_said(loss)} with {len(parts)} parts in eight bits; looking for the one to leave in float")
-        tried = {part: attempt(parts - {part}) for part in sorted(parts)}
+        tried = {part: attempt(parts - {part}) for part in sorted(parts) if part[0] in _to_blame(loss)}
         dropped = min(tried, key=lambda part: LIMITS.share_used(tried[part][1]))
         engines, loss = tried[dropped]
         parts.remove(dropped)
     names = sorted(f"{half}.{part}" for half, part in parts)
     progress(f"int8: {_said(loss)} on {SEARCH} pictures with {', '.join(names) or 'nothing'} in eight bits")
     return Quantised(engines["encoder"], engines["decoder"], names, loss)
+
+
+def _to_blame(loss: Loss) -> tuple[str, ...]:
+    """The halves among which to look: the encoder alone decides the rate, the decoder alone what foreign streams lose."""
+    if loss.rate_change / LIMITS.rate_change == LIMITS.share_used(loss):
+        return ("encoder",)
+    return ("decoder",) if loss.foreign_psnr_loss >= loss.psnr_loss else ("encoder", "decoder")
 
 
 def _said(loss: Loss) -> str:
@@ -126,12 +135,11 @@ def calibration_feeds(fp32: Engines, pictures: Sequence[np.ndarray]) -> dict[str
 
 
 def part_of(node: onnx.NodeProto, half: str) -> str | None:
-    """The part of PARTS a node belongs to if it may be quantised: `/synthesis/blocks8.0/mix_in/MatMul` -> blocks8."""
+    """The part a node belongs to if it may be quantised: `/synthesis/blocks8.0/mix_in/MatMul` -> `blocks8.0.filter`."""
     words = node.name.split("/")
-    if node.op_type not in KINDS or len(words) < 4 or words[1] != HALVES[half] or FLOAT_ACTIVATION in words:
+    if node.op_type not in KINDS or len(words) < 4 or words[1] != HALVES[half] or words[3] not in BRANCHES:
         return None
-    name = words[2].split(".")[0]
-    return name if name in PARTS[half] and "modulation" not in words[3] else None
+    return f"{words[2]}.{BRANCHES[words[3]]}"
 
 
 def detach_branches(model: onnx.ModelProto, half: str) -> None:
