@@ -151,7 +151,10 @@ def _compare(setup: _Setup, cases: Sequence[Case], provider: str, threads: int, 
             count[1] += int((difference > 0).sum())
             count[2] = max(count[2], int(difference.max()))
     allowed = {name: min(case.tolerance[name] for case in cases) for name in TOLERANCE}
-    return [Row(provider, threads, optimisation, name, *count, allowed[name]) for name, count in counts.items()]
+    return [
+        Row(provider, threads, optimisation, name, values, different, largest, allowed[name])
+        for name, (values, different, largest) in counts.items()
+    ]
 
 
 def check_variants(bundle: Bundle, picture: np.ndarray) -> list[dict[str, Any]]:

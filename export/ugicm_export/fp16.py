@@ -42,7 +42,8 @@ def half_precision(data: bytes) -> bytes:
 
 def _without_round_trips(model: onnx.ModelProto) -> None:
     """Between two nodes kept in float32 the converter casts to half and back, once per reader; join them directly."""
-    to_half, back = {}, {}
+    to_half: dict[str, str] = {}
+    back: dict[str, str] = {}
     seen: set[str] = set()
     nodes = []
     for node in model.graph.node:

@@ -71,7 +71,8 @@ def quantise(codec: Codec, fp32: Engines, entropy: bytes, folder: Path, opset: i
 
     def attempt(parts: set[Part]) -> tuple[dict[str, bytes], Loss]:
         engines = {half: one.quantised({part for owner, part in parts if owner == half}) for half, one in halves.items()}
-        return engines, measure(fp32, Engines(**engines), model, search, SEARCH_LEVELS)
+        other = Engines(engines["encoder"], engines["decoder"])
+        return engines, measure(fp32, other, model, search, SEARCH_LEVELS)
 
     parts = {(half, part) for half, one in halves.items() for part in one.parts}
     engines, loss = attempt(parts)

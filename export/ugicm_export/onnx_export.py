@@ -113,4 +113,7 @@ def _traced(view: nn.Module, inputs: dict[str, Tensor], outputs: list[str], opse
         model = onnxslim.slim(onnx.load_from_string(buffer.getvalue()))
     assert isinstance(model, onnx.ModelProto)
     del model.graph.value_info[:]
+    for value in model.graph.output:
+        if value.name == "image":  # the tracer loses what the last reshape says
+            value.type.tensor_type.shape.dim[3].dim_value = 3
     return model

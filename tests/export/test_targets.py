@@ -54,7 +54,7 @@ def test_a_missing_package_is_named_with_the_way_to_get_it(monkeypatch: pytest.M
         (["--targets", "triton", "--device", "tpu"], "expected cpu or gpu"),
         (["--targets", "triton", "--batch", "4,2,1"], "rising order"),
         (["--targets", "triton", "--batch", "many"], "is not a range"),
-        (["--opset", "9"], r"opset is 9, expected 17..20"),
+        (["--opset", "9"], "opset is 9, expected 17..20"),
         (["--fold-preference", "both"], "expected human, machine or a number"),
         (["--atol", "-1"], "expected 0..255"),
     ],
@@ -68,7 +68,7 @@ def test_wrong_words_are_refused_before_any_work(
     printed = capsys.readouterr()
     assert printed.out == ""
     assert printed.err.count("\n") == 1
-    assert message.replace(r"\", "") in printed.err
+    assert message in printed.err
     assert not (tmp_path / "b").exists()
 
 

@@ -28,7 +28,7 @@ def test_the_gpu_must_exist(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tensorrt_engine, "gpu_names", lambda: ["NVIDIA L4"])
     assert check_device("0") == "NVIDIA L4"
     for wrong in ("1", "cpu", "-1"):
-        with pytest.raises(TargetError, match="expected the index of a GPU, 0..0"):
+        with pytest.raises(TargetError, match=r"expected the index of a GPU, 0\.\.0"):
             check_device(wrong)
 
 
