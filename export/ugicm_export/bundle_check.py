@@ -119,7 +119,7 @@ def check_bundle(
         for count, optimisation in setups if provider == CPU else [(1, "all")]:
             progress(f"verify: {provider}, {count} threads, optimisation {optimisation}")
             rows += _compare(_Setup(bundle, provider, count, optimisation), cases, provider, count, optimisation)
-    pairs = check_variants(bundle, cases[0].picture)
+    pairs = check_variants(bundle, cases[len(cases) // 2].picture)
     return {
         "bundle": str(path),
         "fingerprint": bundle.manifest.fingerprint,

@@ -12,15 +12,16 @@ from typing import Any
 from ugicm.bundle import Bundle, describe_file, fingerprint, write_bundle
 from ugicm.manifest import DECODER, ENCODER, ENTROPY, Manifest
 
+from ugicm_export.bundle_check import check_variants
 from ugicm_export.entropy import entropy_file, mean_network_sha256
 from ugicm_export.half import rounded_to_half
 from ugicm_export.int8 import AT_LEAST
 from ugicm_export.onnx_export import OPSET, OPSETS, decoder_onnx, encoder_onnx, folded_decoder_onnx, with_metadata
-from ugicm_export.pictures import picture_files
+from ugicm_export.pictures import picture_files, sample_pictures
 from ugicm_export.profiles import Profile
 from ugicm_export.targets import TargetError, check_modules
 from ugicm_export.variants import add_fp16, add_int8
-from ugicm_export.verify import PIXEL_STEPS, verify, verify_folded
+from ugicm_export.verify import PIXEL_STEPS, VerificationError, verify, verify_folded
 from ugicm_train.checkpoint import load_codec
 from ugicm_train.config import PRESETS, NetworkConfig
 from ugicm_train.model.codec import Codec
@@ -153,6 +154,8 @@ def _place(
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as temporary:
         fresh = Path(temporary) / out.name
         write_bundle(fresh, manifest, files)
+        if not request.skip_verify:
+            _check_symbols(fresh)
         _add_folders(fresh, request, progress)
         if not out.is_dir():
             fresh.replace(out)
@@ -163,6 +166,14 @@ def _place(
         except OSError:
             old.replace(out)
             raise
+
+
+def _check_symbols(fresh: Path) -> None:
+    """VerificationError unless every variant reads the streams of every other, as the runtime opens them."""
+    pairs = check_variants(Bundle.open(fresh), list(sample_pictures())[1])
+    wrong = [f"{pair['encoder']} to {pair['decoder']}" for pair in pairs if not pair["symbols_equal"]]
+    if wrong:
+        raise VerificationError(f"symbols change between variants: {', '.join(wrong)}; nothing was written")
 
 
 def _add_folders(fresh: Path, request: Request, progress: Callable[[str], None]) -> None:
