@@ -1,24 +1,57 @@
-"""From a checkpoint folder to a verified bundle."""
+"""From a checkpoint folder to a verified bundle with the engines that were asked for."""
 
 from __future__ import annotations
 
 import datetime
 import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from ugicm.bundle import describe_file, fingerprint, write_bundle
+from ugicm.bundle import Bundle, describe_file, fingerprint, write_bundle
 from ugicm.manifest import DECODER, ENCODER, ENTROPY, Manifest
 
+from ugicm_export.bundle_check import check_variants
 from ugicm_export.entropy import entropy_file, mean_network_sha256
 from ugicm_export.half import rounded_to_half
 from ugicm_export.halo import halo
-from ugicm_export.onnx_export import OPSET, decoder_onnx, encoder_onnx
-from ugicm_export.verify import verify
+from ugicm_export.int8 import AT_LEAST
+from ugicm_export.onnx_export import OPSET, OPSETS, decoder_onnx, encoder_onnx, folded_decoder_onnx, with_metadata
+from ugicm_export.pictures import picture_files, sample_pictures
+from ugicm_export.profiles import Profile
+from ugicm_export.targets import TargetError, check_modules
+from ugicm_export.variants import add_fp16, add_int8
+from ugicm_export.verify import PIXEL_STEPS, VerificationError, verify, verify_folded
 from ugicm_train.checkpoint import load_codec
 from ugicm_train.config import PRESETS, NetworkConfig
+from ugicm_train.model.codec import Codec
 
 LICENSE = "Apache-2.0"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to export beside the two fp32 engines."""
+
+    targets: tuple[str, ...] = ("onnx",)  # names of `targets.TARGETS`
+    fold: dict[str, float] = field(default_factory=dict)  # name -> preference of the decoders made for one preference
+    calibration: Path | None = None  # folder of photos that int8 and fp16 are measured on
+    pixel_steps: int = PIXEL_STEPS  # largest difference of a sample to torch
+    skip_verify: bool = False  # leave the comparison with torch out; the manifest then says so
+    profile: Profile = field(default_factory=Profile)  # sizes and batches TensorRT and Triton are set up for
+    workspace: float | None = None  # GiB TensorRT may use while it builds
+    device: str | None = None  # "cpu" or "gpu" for Triton, a GPU number for TensorRT
+
+
+@dataclass
+class Draft:
+    """The parts of a bundle while it is made."""
+
+    files: dict[str, bytes]
+    variants: dict[str, dict[str, str]] = field(default_factory=dict)
+    folded: list[dict[str, Any]] = field(default_factory=list)
+    verification: dict[str, Any] = field(default_factory=dict)
 
 
 def preset_name(network: NetworkConfig) -> str:
@@ -34,49 +67,98 @@ def export_bundle(
     half_weights: bool = True,
     opset: int = OPSET,
     replace: bool = False,
+    request: Request = Request(),
     progress: Callable[[str], None] = print,
 ) -> Manifest:
     """Write the bundle of a checkpoint to `out` (a folder, or a file ending in .zip) after verifying it against torch.
 
-    `half_weights` rounds the weights to float16 once and stores them so; the engines compute in float32 either way.
-    Raises CheckpointError, VerificationError, or FileExistsError when `out` exists and `replace` is not set. Nothing is
-    written before the verification has passed, and the result appears under its name in one step.
+    `half_weights` rounds the weights to float16 once and stores them so; the fp32 engines compute in float32 either way.
+    Raises CheckpointError, PictureError, TargetError, VerificationError, or FileExistsError when `out` exists and `replace`
+    is not set. Nothing is written before every verification has passed, and the result appears under its name in one step.
     """
     if out.exists() and not replace:
         raise FileExistsError(f"{out} exists; remove it or give --force")
+    if opset not in OPSETS:
+        raise ValueError(f"opset is {opset}, expected {OPSETS.start}..{OPSETS.stop - 1}")
+    check_modules(request.targets)
+    if "tensorrt" in request.targets:
+        from ugicm_export.tensorrt_engine import check_device
+
+        check_device(request.device)
+    if "triton" in request.targets and not (request.device in (None, "cpu", "gpu") or request.device.isdigit()):
+        raise TargetError(f"--device is {request.device}, expected cpu or gpu for target triton")
+    if request.calibration is not None:
+        picture_files(request.calibration, AT_LEAST)
     codec, history = load_codec(checkpoint)
     if half_weights:
         codec = rounded_to_half(codec)
-    progress("writing entropy.bin, encoder.onnx and decoder.onnx")
-    files = {ENCODER: encoder_onnx(codec, opset), DECODER: decoder_onnx(codec, opset), ENTROPY: entropy_file(codec)}
-    record = verify(codec, files[ENCODER], files[DECODER], files[ENTROPY], progress).record()
+    draft = _draft(codec, opset, request, progress)
     mean_sha256 = mean_network_sha256(codec)
+    mark = fingerprint(draft.files[ENTROPY], mean_sha256)
+    title = name or checkpoint.resolve().name
+    labels = {"ugicm.model": title, "ugicm.fingerprint": mark, "ugicm.license": LICENSE}
+    files = {key: with_metadata(data, labels) if key.endswith(".onnx") else data for key, data in draft.files.items()}
     manifest = Manifest(
-        name=name or checkpoint.name,
+        name=title,
         preset=preset_name(codec.config),
-        fingerprint=fingerprint(files[ENTROPY], mean_sha256),
+        fingerprint=mark,
         mean_network_sha256=mean_sha256,
         hyper_channels=codec.config.hyper,
         latent_channels=codec.config.latent,
         files={key: describe_file(data) for key, data in files.items()},
+        variants=draft.variants,
+        folded=draft.folded,
         opset=opset,
         halo=halo(codec.config),
         training={"history": history},
-        verification=record,
+        verification=draft.verification,
         license=LICENSE,
         created=datetime.date.today().isoformat(),
     )
-    _place(out, manifest, files)
+    _place(out, manifest, files, request, progress)
     progress(f"wrote {out}: fingerprint {manifest.fingerprint}, {sum(map(len, files.values())) / 2**20:.1f} MiB")
     return manifest
 
 
-def _place(out: Path, manifest: Manifest, files: dict[str, bytes]) -> None:
+def _draft(codec: Codec, opset: int, request: Request, progress: Callable[[str], None]) -> Draft:
+    """Make and check every engine of the bundle."""
+    progress("writing entropy.bin, encoder.onnx and decoder.onnx")
+    draft = Draft({ENCODER: encoder_onnx(codec, opset), DECODER: decoder_onnx(codec, opset), ENTROPY: entropy_file(codec)})
+    if request.skip_verify:
+        progress("comparison with torch skipped: the manifest says that nothing was verified")
+        draft.verification = {"skipped": True}
+    else:
+        found = verify(codec, draft.files[ENCODER], draft.files[DECODER], draft.files[ENTROPY], progress, request.pixel_steps)
+        draft.verification = found.record()
+    for label, preference in request.fold.items():
+        file = f"decoder.{label}.onnx"
+        draft.files[file] = folded_decoder_onnx(codec, preference, opset)
+        draft.folded.append({"variant": "fp32", "preference": preference, "file": file})
+        if not request.skip_verify:
+            verify_folded(draft.files[DECODER], draft.files[file], preference, codec.config, request.pixel_steps)
+        progress(f"wrote {file}: preference {preference} folded in")
+    losses: dict[str, Any] = {}
+    if "onnx-fp16" in request.targets:
+        losses["fp16"] = add_fp16(draft.files, draft.variants, request.calibration, progress)
+    if "onnx-int8" in request.targets:
+        assert request.calibration is not None
+        losses["int8"] = add_int8(codec, draft.files, draft.variants, request.calibration, opset, progress)
+    if losses:
+        draft.verification["variants"] = losses
+    return draft
+
+
+def _place(
+    out: Path, manifest: Manifest, files: dict[str, bytes], request: Request, progress: Callable[[str], None]
+) -> None:
     """Write beside `out` and rename, so that no half-written bundle is ever seen."""
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as temporary:
         fresh = Path(temporary) / out.name
         write_bundle(fresh, manifest, files)
+        if not request.skip_verify:
+            _check_symbols(fresh)
+        _add_folders(fresh, request, progress)
         if not out.is_dir():
             fresh.replace(out)
             return
@@ -86,3 +168,25 @@ def _place(out: Path, manifest: Manifest, files: dict[str, bytes]) -> None:
         except OSError:
             old.replace(out)
             raise
+
+
+def _check_symbols(fresh: Path) -> None:
+    """VerificationError unless every variant reads the streams of every other, as the runtime opens them."""
+    pairs = check_variants(Bundle.open(fresh), list(sample_pictures())[1])
+    wrong = [f"{pair['encoder']} to {pair['decoder']}" for pair in pairs if not pair["symbols_equal"]]
+    if wrong:
+        raise VerificationError(f"symbols change between variants: {', '.join(wrong)}; nothing was written")
+
+
+def _add_folders(fresh: Path, request: Request, progress: Callable[[str], None]) -> None:
+    """What TensorRT and Triton need, made from the bundle that was just written."""
+    if "tensorrt" in request.targets:
+        from ugicm_export.tensorrt_engine import build_engines
+
+        build_engines(Bundle.open(fresh), fresh / "tensorrt", request.profile, request.workspace, request.device, progress)
+    if "triton" in request.targets:
+        from ugicm_export.triton import write_repository
+
+        device = "gpu" if (request.device or "cpu") != "cpu" else "cpu"
+        write_repository(Bundle.open(fresh), fresh / "triton", request.profile.batch[2], device)
+        progress("wrote the model repository triton/")

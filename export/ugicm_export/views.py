@@ -7,21 +7,9 @@ import copy
 import torch
 from torch import Tensor, nn
 
+from ugicm_train.config import QUALITY_LEVELS
 from ugicm_train.model.codec import PATCH, PIXELS, Codec
 from ugicm_train.model.layers import QualityTable
-
-
-class _StoredTable(nn.Module):
-    """A quality table with all its levels written out: level (N,) -> (N, width)."""
-
-    values: Tensor
-
-    def __init__(self, table: QualityTable) -> None:
-        super().__init__()
-        self.register_buffer("values", table.table().detach().clone())
-
-    def forward(self, level: Tensor) -> Tensor:
-        return self.values[level]
 
 
 def pixel_order() -> Tensor:
@@ -39,7 +27,7 @@ def frozen(codec: Codec) -> Codec:
     for module in list(copied.modules()):
         for name, child in module.named_children():
             if isinstance(child, QualityTable):
-                setattr(module, name, _StoredTable(child))
+                setattr(module, name, _Table(child.table()))
     order = pixel_order()
     stem, head = copied.analysis.stem, copied.synthesis.head
     stem.weight.copy_(stem.weight[:, order].clone())
@@ -52,8 +40,9 @@ class EncoderView(nn.Module):
     """image uint8 (N,H,W,3), quality int64 (N,) -> z int32 (N,Z,H/64,W/64), r int32 (N,M,H/16,W/16)."""
 
     def __init__(self, codec: Codec) -> None:
+        """`codec` must be `frozen`."""
         super().__init__()
-        self.codec = frozen(codec)
+        self.codec = codec
 
     def forward(self, image: Tensor, quality: Tensor) -> tuple[Tensor, Tensor]:
         batch, height, width, _ = image.shape
@@ -67,8 +56,9 @@ class DecoderView(nn.Module):
     """z, r int32, quality int64 (N,), preference float32 (N,) -> image uint8 (N,H,W,3)."""
 
     def __init__(self, codec: Codec) -> None:
+        """`codec` must be `frozen`."""
         super().__init__()
-        self.codec = frozen(codec)
+        self.codec = codec
 
     def forward(self, z: Tensor, r: Tensor, quality: Tensor, preference: Tensor) -> Tensor:
         patches = self.codec.decode_patches(z.float(), r.float(), quality, preference)
@@ -76,3 +66,64 @@ class DecoderView(nn.Module):
         batch, height, width, _ = pixels.shape
         rows = pixels.reshape(batch, height, width, PATCH, 3 * PATCH).permute(0, 1, 3, 2, 4)
         return rows.reshape(batch, height * PATCH, width * PATCH, 3)
+
+
+class FoldedDecoderView(nn.Module):
+    """z, r int32, quality int64 (N,) -> image uint8 (N,H,W,3), at one preference for the whole batch.
+
+    What depends on the quality and this preference alone is computed now, for all 64 levels, and looked up by the engine.
+    """
+
+    preference: Tensor
+
+    def __init__(self, codec: Codec, preference: float) -> None:
+        """`codec` must be `frozen`; this view changes it."""
+        super().__init__()
+        self.view = DecoderView(codec)
+        self.register_buffer("preference", torch.tensor([preference]))
+        fold_preference(codec, preference)
+
+    def forward(self, z: Tensor, r: Tensor, quality: Tensor) -> Tensor:
+        return self.view(z, r, quality, self.preference)
+
+
+@torch.no_grad()
+def fold_preference(codec: Codec, preference: float) -> None:
+    """Replace the modulation of every synthesis block of a `frozen` codec by a table over the levels."""
+    synthesis = codec.synthesis
+    levels = torch.arange(QUALITY_LEVELS)
+    condition = synthesis.condition(levels)
+    wanted = synthesis.preference(levels, torch.full((QUALITY_LEVELS,), preference))
+    for block in [*synthesis.blocks16, *synthesis.blocks8]:
+        terms = block.modulation(condition)
+        if block.preference_modulation is not None:
+            terms = terms + block.preference_modulation(wanted)
+        block.modulation, block.preference_modulation = _Table(terms), None
+    synthesis.condition, synthesis.preference = _Level(), _Nothing()  # type: ignore[assignment]
+
+
+class _Table(nn.Module):
+    """level (N,) -> row of a table."""
+
+    values: Tensor
+
+    def __init__(self, values: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("values", values.detach().clone())
+
+    def forward(self, level: Tensor) -> Tensor:
+        return self.values[level]
+
+
+class _Level(nn.Module):
+    """The level itself in place of the vector computed from it."""
+
+    def forward(self, level: Tensor) -> Tensor:
+        return level
+
+
+class _Nothing(nn.Module):
+    """In place of the vector of the preference, which the tables hold already."""
+
+    def forward(self, level: Tensor, preference: Tensor) -> None:
+        return None

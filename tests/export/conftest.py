@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
-from ugicm_export.exporter import export_bundle
+from PIL import Image
+from ugicm_export.exporter import Request, export_bundle
 
 from ugicm_train.checkpoint import save_weights
 from ugicm_train.config import NetworkConfig
@@ -39,4 +42,26 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def bundle(checkpoint: Path) -> Path:
     out = checkpoint.parent / "bundle"
     export_bundle(checkpoint, out, progress=lambda text: None)
+    return out
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of 16 small smooth pictures."""
+    folder = tmp_path_factory.mktemp("photos")
+    y, x = np.mgrid[0:128, 0:192] / 64
+    for number in range(16):
+        planes = [np.sin(x * (channel + 1) + y * (number % 5 + 1) + number) for channel in range(3)]
+        Image.fromarray((np.stack(planes, axis=2) * 100 + 128).astype(np.uint8)).save(folder / f"{number:02}.png")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def full_bundle(checkpoint: Path, photos: Path) -> Path:
+    """The tiny bundle with every variant and two folded decoders."""
+    out = checkpoint.parent / "full"
+    request = Request(("onnx", "onnx-fp16", "onnx-int8"), {"human": 0.0, "p0.25": 0.25}, photos)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        export_bundle(checkpoint, out, request=request, progress=lambda text: None)
     return out

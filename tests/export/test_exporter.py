@@ -12,7 +12,8 @@ import ugicm
 from ugicm_export import exporter
 from ugicm_export.exporter import export_bundle
 from ugicm_export.half import rounded_to_half
-from ugicm_export.verify import VerificationError, sample_pictures
+from ugicm_export.pictures import sample_pictures
+from ugicm_export.verify import VerificationError
 
 from ugicm_train.checkpoint import CheckpointError, load_codec, save_weights
 

@@ -1,0 +1,225 @@
+"""`ugicm-export verify`: a finished bundle against golden symbols and views, however ONNX Runtime is set up.
+
+Golden files are a folder with `golden.json`, a list of {"picture", "level", "preference", "stream", "view", "tolerance"}: file names of
+a PNG picture, of its .ugic stream and of the PNG view, and the largest share of differing values per tensor. `write_golden` makes one.
+Without golden files the reference is the bundle's own fp32 engines on one thread.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+import ugicm
+from PIL import Image
+from ugicm.bundle import Bundle, write_bundle
+from ugicm.errors import UgicmError
+from ugicm.manifest import DECODER, ENCODER, Manifest
+
+from ugicm_export.pictures import sample_pictures
+from ugicm_export.verify import VerificationError
+
+GOLDEN = "golden.json"
+TOLERANCE = {"z": 0.0, "r": 1e-5, "image": 1e-4}
+"""Largest share of values that may differ, r and image by one; written beside each tensor of a golden set."""
+THREADS = (1, 2, 4)
+OPTIMISATIONS = ("disabled", "basic", "all")
+LEVEL_PREFERENCES = ((5, 0.0), (31, 0.5), (60, 1.0))
+CPU = "CPUExecutionProvider"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One picture with what must come out; z, r are int16 as `ugicm.Symbols` has them."""
+
+    picture: np.ndarray
+    level: int
+    preference: float
+    z: np.ndarray
+    r: np.ndarray
+    view: np.ndarray
+    tolerance: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One tensor of one set-up, over all cases."""
+
+    provider: str
+    threads: int
+    optimisation: str
+    tensor: str
+    values: int
+    different: int
+    largest: int
+    allowed: float  # share of values
+
+    @property
+    def passed(self) -> bool:
+        """Whether the differences are few enough, and none is larger than one step; one rounding tie is always forgiven in r."""
+        forgiven = self.allowed * self.values
+        if self.tensor == "r":
+            forgiven = max(1.0, forgiven)
+        return self.different <= forgiven and self.largest <= 1
+
+
+class _Setup:
+    """The fp32 engines of a bundle under one provider, number of threads and optimisation level."""
+
+    def __init__(self, bundle: Bundle, provider: str, threads: int, optimisation: str) -> None:
+        levels = ort.GraphOptimizationLevel
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = 3
+        options.graph_optimization_level = {
+            "disabled": levels.ORT_DISABLE_ALL, "basic": levels.ORT_ENABLE_BASIC, "all": levels.ORT_ENABLE_ALL
+        }[optimisation]  # fmt: skip
+        self._encoder, self._decoder = (
+            ort.InferenceSession(bundle.engine(name), options, providers=[provider]) for name in (ENCODER, DECODER)
+        )
+        if provider not in self._encoder.get_providers():
+            raise VerificationError(f"provider {provider} did not start; check its driver, or leave it out with --providers")
+
+    def encode(self, picture: np.ndarray, level: int) -> tuple[np.ndarray, np.ndarray]:
+        z, r = self._encoder.run(["z", "r"], {"image": picture[None], "quality": np.array([level])})
+        return z[0].astype(np.int16), r[0].astype(np.int16)
+
+    def decode(self, z: np.ndarray, r: np.ndarray, level: int, preference: float) -> np.ndarray:
+        feeds = {"z": z[None].astype(np.int32), "r": r[None].astype(np.int32), "quality": np.array([level])}
+        return self._decoder.run(["image"], feeds | {"preference": np.array([preference], np.float32)})[0][0]
+
+
+def check_bundle(
+    path: Path,
+    golden: Path | None = None,
+    providers: Sequence[str] | None = None,
+    progress: Callable[[str], None] = lambda text: None,
+    threads: Sequence[int] = THREADS,
+) -> dict[str, Any]:
+    """Report {"passed", "bundle", "rows", "variants"}; `providers` None means every one ONNX Runtime has here.
+
+    Raises BundleError for a bundle that does not open, VerificationError for golden files or providers that cannot be used.
+    """
+    bundle = Bundle.open(path)
+    available = [name for name in ort.get_available_providers() if name != "AzureExecutionProvider"]
+    chosen = list(providers or available)
+    for name in chosen:
+        if name not in available:
+            raise VerificationError(f"ONNX Runtime here has no provider {name}; it has {', '.join(available)}")
+    cases = list(read_golden(golden, bundle) if golden else own_cases(bundle))
+    rows: list[Row] = []
+    for provider in chosen:
+        setups = [(count, "all") for count in threads] + [(1, level) for level in OPTIMISATIONS[:-1]]
+        for count, optimisation in setups if provider == CPU else [(1, "all")]:
+            progress(f"verify: {provider}, {count} threads, optimisation {optimisation}")
+            rows += _compare(_Setup(bundle, provider, count, optimisation), cases, provider, count, optimisation)
+    pairs = check_variants(bundle, cases[len(cases) // 2].picture)
+    return {
+        "bundle": str(path),
+        "fingerprint": bundle.manifest.fingerprint,
+        "golden": str(golden) if golden else "own fp32 engines, one thread",
+        "onnxruntime": ort.__version__,
+        "passed": all(row.passed for row in rows) and all(pair["symbols_equal"] for pair in pairs),
+        "rows": [asdict(row) | {"passed": row.passed} for row in rows],
+        "variants": pairs,
+    }
+
+
+def own_cases(bundle: Bundle) -> Iterator[Case]:
+    """Cases whose reference is the bundle itself."""
+    setup = _Setup(bundle, CPU, 1, "all")
+    for picture, (level, preference) in zip(sample_pictures(), LEVEL_PREFERENCES):
+        z, r = setup.encode(picture, level)
+        yield Case(picture, level, preference, z, r, setup.decode(z, r, level, preference), TOLERANCE)
+
+
+def _compare(setup: _Setup, cases: Sequence[Case], provider: str, threads: int, optimisation: str) -> list[Row]:
+    counts = {name: [0, 0, 0] for name in TOLERANCE}
+    for case in cases:
+        found = dict(zip(("z", "r"), setup.encode(case.picture, case.level)))
+        found["image"] = setup.decode(case.z, case.r, case.level, case.preference)
+        for name, wanted in (("z", case.z), ("r", case.r), ("image", case.view)):
+            difference = np.abs(found[name].astype(int) - wanted)
+            count = counts[name]
+            count[0] += difference.size
+            count[1] += int((difference > 0).sum())
+            count[2] = max(count[2], int(difference.max()))
+    allowed = {name: min(case.tolerance[name] for case in cases) for name in TOLERANCE}
+    return [
+        Row(provider, threads, optimisation, name, values, different, largest, allowed[name])
+        for name, (values, different, largest) in counts.items()
+    ]
+
+
+def check_variants(bundle: Bundle, picture: np.ndarray) -> list[dict[str, Any]]:
+    """Every variant's stream through every variant's codec: the symbols must be equal to the last one.
+
+    Returns one {"encoder", "decoder", "bytes", "symbols_equal"} per pair.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        codecs = {name: ugicm.Codec.open(as_plain(bundle, name, Path(folder) / name), threads=1) for name in bundle.variants}
+        pairs = []
+        for writer, encoder in codecs.items():
+            stream, symbols = encoder.encode(picture), encoder.encode_symbols(picture)
+            for reader, decoder in codecs.items():
+                decoder.decode(stream)
+                found = decoder.decode_symbols(stream)
+                equal = np.array_equal(found.z, symbols.z) and np.array_equal(found.r, symbols.r)
+                pairs.append({"encoder": writer, "decoder": reader, "bytes": len(stream), "symbols_equal": equal})
+        return pairs
+
+
+def as_plain(bundle: Bundle, variant: str, path: Path) -> Path:
+    """Write a bundle whose only engines are those of one variant; its fingerprint stays the same."""
+    from ugicm.bundle import describe_file
+    from ugicm.manifest import ENTROPY
+
+    files = {name: bundle.engine(name, variant) for name in (ENCODER, DECODER)} | {ENTROPY: bundle.read(ENTROPY)}
+    content = vars(bundle.manifest) | {
+        "files": {name: describe_file(data) for name, data in files.items()},
+        "variants": {},
+        "folded": [],
+    }
+    write_bundle(path, Manifest(**content), files)
+    return path
+
+
+def write_golden(path: Path, out: Path) -> None:
+    """Make golden files of a bundle in a new folder `out`, from made-up pictures."""
+    bundle = Bundle.open(path)
+    codec = ugicm.Codec.open(path, threads=1)
+    out.mkdir(parents=True)
+    entries = []
+    for number, (picture, (level, preference)) in enumerate(zip(sample_pictures(), LEVEL_PREFERENCES)):
+        stream = codec.encode(picture, level * 100 / 63)
+        names = {"picture": f"{number}.png", "stream": f"{number}.ugic", "view": f"{number}.view.png"}
+        Image.fromarray(picture).save(out / names["picture"])
+        (out / names["stream"]).write_bytes(stream)
+        Image.fromarray(codec.decode(stream, preference=preference)).save(out / names["view"])
+        entries.append({**names, "level": level, "preference": preference, "tolerance": TOLERANCE})
+    text = json.dumps({"fingerprint": bundle.manifest.fingerprint, "cases": entries}, indent=2)
+    (out / GOLDEN).write_text(text + "\n")
+
+
+def read_golden(folder: Path, bundle: Bundle) -> Iterator[Case]:
+    """The cases of a golden folder; VerificationError if it is not one, or belongs to another model."""
+    try:
+        content = json.loads((folder / GOLDEN).read_text())
+        if content["fingerprint"] != bundle.manifest.fingerprint:
+            raise VerificationError(
+                f"{folder} belongs to model {content['fingerprint']}, the bundle is {bundle.manifest.fingerprint}; "
+                "give the golden files of this model"
+            )
+        codec = ugicm.Codec(bundle, threads=1)
+        for entry in content["cases"]:
+            picture, view = (np.asarray(Image.open(folder / entry[key]).convert("RGB")) for key in ("picture", "view"))
+            z, r, level = codec.decode_symbols((folder / entry["stream"]).read_bytes())
+            yield Case(picture, level, float(entry["preference"]), z, r, view, entry["tolerance"])
+    except (OSError, ValueError, KeyError, TypeError, UgicmError) as error:
+        raise VerificationError(f"{folder} holds no usable golden files: {type(error).__name__} {error}") from error
