@@ -213,7 +213,7 @@ Status decode_band(const Tables& tables, const std::uint8_t* data, std::size_t s
     if (!shape.valid() || limit < 0 || limit > kMaxValue) return Status::kArgument;
     const std::size_t total = shape.symbols();
     if (total == 0) return size == 0 ? Status::kOk : Status::kTrailing;
-    if (total < kSmallBand) return decode<1>(tables, data, size, indexes, symbols, shape, limit);
+    if (size < kSmallStream) return decode<1>(tables, data, size, indexes, symbols, shape, limit);
     return decode<kLanes>(tables, data, size, indexes, symbols, shape, limit);
 }
 

@@ -159,11 +159,11 @@ Status encode_band(const Tables& tables, const std::int16_t* symbols, const std:
     Plan plan;
     const Status status = make_plan(tables, symbols, indexes, shape, limit, plan);
     if (status != Status::kOk) return status;
-    if (total < kSmallBand) {
-        encode<1>(tables, symbols, plan, stream);
-    } else {
-        encode<kLanes>(tables, symbols, plan, stream);
-    }
+    encode<kLanes>(tables, symbols, plan, stream);
+    if (stream.size() >= kSmallStream) return Status::kOk;
+    // The decoder tells the number of states from the size, so the shorter code with one state must not cross the line.
+    encode<1>(tables, symbols, plan, stream);
+    if (stream.size() >= kSmallStream) encode<kLanes>(tables, symbols, plan, stream);
     return Status::kOk;
 }
 

@@ -11,7 +11,7 @@ namespace ugicm {
 namespace {
 
 constexpr std::array<std::uint8_t, 8> kMagic = {0x8B, 'U', 'G', 'E', '\r', '\n', 0x1A, '\n'};
-constexpr std::uint8_t kVersion = 1;
+constexpr std::uint8_t kVersion = 2;
 constexpr std::size_t kChecksumBytes = 4;
 
 }  // namespace

@@ -6,7 +6,7 @@ Byte table, little-endian, without padding (Q qualities, Z hyper, K1 wide, K2 na
 bytes                 field
 ====================  =====================================================================================
 8                     magic 8B 55 47 45 0D 0A 1A 0A
-1                     version = 1
+1                     version = 2
 1                     precision of the frequency tables in bits = 11
 1                     symbols per block = 16
 1                     number of scale indexes = 64
@@ -36,7 +36,7 @@ from ugicm_coder._core import BLOCK, PRECISION, SCALE_COUNT, EntropyModel, crc32
 from ugicm_coder.tables import EntropyTables, build_tables
 
 MAGIC = b"\x8bUGE\r\n\x1a\n"
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)

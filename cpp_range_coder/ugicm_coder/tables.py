@@ -16,7 +16,7 @@ SCALES: npt.NDArray[np.float64] = np.exp(np.linspace(math.log(0.11), math.log(64
 TOTAL = 1 << PRECISION
 """Sum of every frequency table."""
 
-FLAG_CONTEXTS = 5
+FLAG_CONTEXTS = 4
 """Blocks whose largest scale index is below this carry a zero flag; docs/entropy.md gives the measurements behind the number."""
 
 FLAG_FILL = 0.3

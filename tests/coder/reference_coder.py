@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 PRECISION, TOTAL, LOW, BLOCK = 11, 1 << 11, 1 << 16, 16
-SMALL_BAND, LANES = 16384, 4
+SMALL_STREAM, LANES = 8192, 4
 
 
 @dataclass
@@ -87,11 +87,17 @@ def blocks(indexes: np.ndarray) -> list[slice]:
 
 
 def encode_band(model: Model, symbols: np.ndarray, indexes: np.ndarray) -> bytes:
+    """Four states, or one where the stream stays short with it."""
+    if symbols.size == 0:
+        return b""
+    long = encode_lanes(model, symbols, indexes, LANES)
+    short = encode_lanes(model, symbols, indexes, 1) if len(long) < SMALL_STREAM else long
+    return short if len(short) < SMALL_STREAM else long
+
+
+def encode_lanes(model: Model, symbols: np.ndarray, indexes: np.ndarray, lanes: int) -> bytes:
     """Lists every coding step in decoding order, then performs the steps backwards."""
     values, scales = symbols.reshape(-1).tolist(), indexes.reshape(-1).tolist()
-    if not values:
-        return b""
-    lanes = 1 if len(values) < SMALL_BAND else LANES
     flags: list[tuple[int, int, int, int]] = []  # lane, start, frequency, precision
     steps: list[tuple[int, int, int, int]] = []
     raw: list[tuple[int, int, int, int]] = []
@@ -155,7 +161,7 @@ def decode_band(model: Model, data: bytes, indexes: np.ndarray) -> np.ndarray:
         return np.zeros(indexes.shape, np.int16)
     scales = indexes.reshape(-1).tolist()
     values = np.zeros(indexes.size, np.int16)
-    lanes = 1 if indexes.size < SMALL_BAND else LANES
+    lanes = 1 if len(data) < SMALL_STREAM else LANES
     decoder = Decoder(data, lanes)
     coded: list[tuple[slice, int]] = []
     flags = 0

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import reference_coder
 from coder_helpers import LATENT, fixed_spec, random_band, random_spec, random_tables
-from ugicm_coder import EntropyModel, StreamError, pack
+from ugicm_coder import SCALES, EntropyModel, StreamError, pack
 
 SHAPES = [(7, 1, 1), (7, 1, 15), (7, 4, 4), (7, 1, 17), (7, 3, 37), (7, 32, 48)]
 
@@ -91,9 +91,22 @@ def test_pinned_bytes():
     symbols[3, 1, 1], symbols[4, 2, 2] = 1, -777
     stream = assert_round_trip(model, symbols, indexes)
     assert stream.hex() == "97a13c053268faf72606bf37e0c798ab88ff68c60300214c08052004"
-    wide = np.tile(indexes, (1, 16, 16))
-    stream = assert_round_trip(model, np.tile(symbols, (1, 16, 16)), wide)
-    assert hashlib.sha256(stream).hexdigest() == "cba6cd7defa8ca3b6558d99ae9817f02c6f9d77c38d3a1ac9196a9125a3ba09a"
+    wide = np.tile(indexes, (1, 64, 64))
+    stream = assert_round_trip(model, np.tile(symbols, (1, 64, 64)), wide)
+    assert len(stream) > reference_coder.SMALL_STREAM
+    assert hashlib.sha256(stream).hexdigest() == ""
+
+
+def test_number_of_states_follows_the_size(model):
+    """Streams around the size where one state becomes four: the decoder has nothing but the size to tell."""
+    rng = np.random.default_rng(12)
+    indexes = np.full((LATENT, 4, 1060), 24, np.uint8)
+    symbols = np.rint(rng.normal(0, SCALES[24], indexes.shape)).astype(np.int16)
+    sizes = [len(assert_round_trip(model, symbols[..., :n], indexes[..., :n])) for n in range(900, 1060, 4)]
+    assert min(sizes) < reference_coder.SMALL_STREAM < max(sizes)
+    steps = np.diff(sizes)
+    crossing = int(np.flatnonzero(np.array(sizes) >= reference_coder.SMALL_STREAM)[0]) - 1
+    assert steps[crossing] - np.median(steps) >= 4  # three states more, four bytes each, of which two are not payload
 
 
 def test_row_bands_are_read_in_place(model):

@@ -19,8 +19,8 @@
 namespace ugicm {
 
 constexpr std::uint32_t kLow = 1u << 16;               // states live in [kLow, kLow << 16)
-constexpr std::size_t kLanes = 4;                      // interleaved states of a large band
-constexpr std::size_t kSmallBand = 16384;              // a band with fewer symbols has a single state
+constexpr std::size_t kLanes = 4;                      // interleaved states of a long stream
+constexpr std::size_t kSmallStream = 8192;             // a stream with fewer bytes has a single state
 constexpr std::uint32_t kEscapeFieldBits = 5;          // four bits of offset size, one sign bit
 constexpr int kMaxValue = 32767;                       // largest magnitude of a symbol
 constexpr std::size_t kMaxSymbols = std::size_t{1} << 31;
