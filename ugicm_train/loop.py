@@ -62,7 +62,7 @@ def draw_batch(
     count //= processes
     x = source.crops(rng, count, side)
     level = torch.from_numpy(rng.integers(QUALITY_LEVELS, size=count))
-    share = rng.random(count)
+    share = rng.permutation((np.arange(count) + rng.random(count)) / count)
     human_share = 0.0 if config.stage == "preference" else HUMAN_SHARE
     preference = np.where(share < human_share, 0.0, np.where(share > 1 - MACHINE_SHARE, 1.0, rng.random(count)))
     return x, level, torch.from_numpy(preference.astype(np.float32))
@@ -146,7 +146,7 @@ class Trainer:
         x = x.contiguous(memory_format=torch.channels_last)
         torch.manual_seed((config.seed * 1_000_003 + self.step) * processes + rank)
         set_learning_rate(self.optimizers, config.learning_rate_at(self.step))
-        coded = self.parallel(x, level, preference)
+        coded = self.parallel(x, level, preference, config.stage == "semantic")
         with self.fabric.autocast():
             loss = training_loss(config, coded, x, level, preference, self.teacher)
         if not math.isfinite(loss.total.item()):

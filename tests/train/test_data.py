@@ -142,3 +142,12 @@ def test_batches_are_shared_equally_or_refused(pictures):
     assert len(draw_batch(TRAIN, source, 0, processes=2)[0]) == 2
     with pytest.raises(ValueError, match="4 crops cannot be shared by 3"):
         draw_batch(TRAIN, source, 0, processes=3)
+
+
+def test_every_batch_holds_its_share_of_both_ends(pictures):
+    source = CropSource(pictures, smallest=64)
+    config = dataclasses.replace(TRAIN, batch=10)
+    for step in range(3):
+        _, _, preference = draw_batch(config, source, step)
+        assert (preference == 0).sum() == 4
+        assert (preference == 1).sum() == 3

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from ugicm_train.config import QUALITY_LEVELS, NetworkConfig
 from ugicm_train.model.condition import PreferenceCondition, QualityCondition
@@ -113,6 +114,24 @@ class Synthesis(nn.Module):
     def forward(self, y_hat: Tensor, level: Tensor, preference: Tensor) -> Tensor:
         return F.pixel_shuffle(self.patches(y_hat, level, preference), PATCH)
 
+    def held(self, y_hat: Tensor, level: Tensor, preference: Tensor) -> Tensor:
+        """As `forward`, but only pictures at preference 0 give gradients to the weights that make the human view.
+
+        The others train what the preference acts through, and all train what y_hat came from: the machine objective can
+        shape the stream and its own view, but cannot bend the human view's synthesis.
+        """
+        wanted = {id(parameter) for parameter in self.preference_parameters()}
+        held = {name: p if id(p) in wanted else p.detach() for name, p in self.named_parameters()}
+        human, machine = (torch.nonzero(chosen).flatten() for chosen in (preference == 0, preference > 0))
+        views = []
+        if len(human):
+            views.append(self(y_hat[human], level[human], preference[human]))
+        if len(machine):
+            views.append(functional_call(self, held, (y_hat[machine], level[machine], preference[machine])))
+        if len(views) < 2:  # data-parallel training waits for a gradient of every weight, be it zero
+            views[0] = views[0] + 0 * sum(p.sum() for p in self.parameters())
+        return torch.cat(views)[torch.cat([human, machine]).argsort()]
+
 
 class Codec(nn.Module):
     """One model for all 64 quality levels and every preference in [0, 1]."""
@@ -137,11 +156,12 @@ class Codec(nn.Module):
         """Integer scale index of each hyper channel, (N,) int64 -> (N,Z) float, straight-through."""
         return clamp_recoverable(round_ste(self.hyper_scale(level) / LOG_STEP), 0, SCALE_COUNT - 1)
 
-    def forward(self, x: Tensor, level: Tensor, preference: Tensor) -> Coded:
+    def forward(self, x: Tensor, level: Tensor, preference: Tensor, hold_human: bool = False) -> Coded:
         """Training pass: x (N,3,H,W) in [0,1] with H, W multiples of 64, level (N,) int64, preference (N,).
 
         Symbols are rounded with a straight-through gradient; while training the rate sees uniform noise instead
-        (Minnen and Singh, "Channel-wise autoregressive entropy models", ICIP 2020).
+        (Minnen and Singh, "Channel-wise autoregressive entropy models", ICIP 2020). `hold_human` keeps pictures of a
+        preference above 0 from training the human view's synthesis (`Synthesis.held`).
         """
         y = self.analysis(F.pixel_unshuffle(x, PATCH), level)
         z = self.hyper_analysis(y).float()
@@ -151,7 +171,8 @@ class Codec(nn.Module):
         scale = index_to_scale(self.scale_network(z_hat, level))
         y_hat, mu = self.mean_network(z_hat, level, lambda mean, mask: round_ste((y - mean).float()))
         latent_bits = gaussian_bits(self._noisy((y - mu).float()), scale)
-        view = self.synthesis(y_hat, level, preference)
+        synthesis = self.synthesis.held if hold_human else self.synthesis
+        view = synthesis(y_hat, level, preference)
         return Coded(view.float(), latent_bits.sum((1, 2, 3)), hyper_bits.sum((1, 2, 3)))
 
     def _noisy(self, value: Tensor) -> Tensor:
