@@ -18,7 +18,7 @@ PACKAGES = {
     "ugicm_train": ROOT / "ugicm_train",
     "ugicm_export": ROOT / "export" / "ugicm_export",
 }
-DATA_SUFFIXES = {".py", ".pyi", ".typed"}
+DATA_SUFFIXES = {".py", ".pyi", ".typed", ".toml"}
 DEFAULT_BUNDLE = PACKAGES["ugicm"] / "default_bundle"
 
 

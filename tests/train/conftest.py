@@ -50,3 +50,25 @@ def teacher_file():
     if not path.is_file():
         pytest.skip("the shared data with the teacher's weights is not beside the repository")
     return path
+
+
+@pytest.fixture(scope="session")
+def clip_spec(tmp_path_factory):
+    """The spec of a tiny CLIP with random weights, which open_clip knows by its name and finds in a file."""
+    import json
+
+    import torch
+    from tiny_train import CLIP_CONFIG
+
+    from ugicm_train import torchvision_schema
+
+    torchvision_schema.declare()
+    import open_clip
+
+    folder = tmp_path_factory.mktemp("clip")
+    (folder / "tiny-clip.json").write_text(json.dumps(CLIP_CONFIG))
+    open_clip.add_model_config(folder / "tiny-clip.json")
+    torch.manual_seed(0)
+    model = open_clip.create_model("tiny-clip", pretrained=None, load_weights=False)
+    torch.save(model.state_dict(), folder / "weights.pt")
+    return f"open_clip:tiny-clip:{folder / 'weights.pt'}"

@@ -13,7 +13,8 @@ from tiny_train import NETWORK, TRAIN, draw_pictures, tiny_codec
 from ugicm_train import loop
 from ugicm_train.checkpoint import CheckpointError, load_codec, save_weights
 from ugicm_train.data import CropSource
-from ugicm_train.loop import Trainer, TrainingError, fit
+from ugicm_train.fit import fit
+from ugicm_train.loop import Trainer, TrainingError
 
 
 class PixelTeacher:
@@ -34,7 +35,7 @@ def trainer(source, out, config=TRAIN, **options):
 
 
 def curve(run, steps):
-    return [run.train_step().total.item() for _ in range(steps)]
+    return [run.train_step()["loss"].item() for _ in range(steps)]
 
 
 def run_weights(run):
@@ -187,7 +188,7 @@ def test_log_lines_are_means_over_the_steps_they_cover(source, tmp_path, monkeyp
 
     def recorded():
         loss = step()
-        losses.append(loss.total.item())
+        losses.append(loss["loss"].item())
         return loss
 
     monkeypatch.setattr(run, "train_step", recorded)
