@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import json
 import math
 from collections.abc import Callable, Sequence
@@ -64,7 +63,7 @@ def compare(
     folder: str,
     levels: Sequence[int],
     train: Callable[..., None],
-    report: Callable[[str], None] = functools.partial(print, flush=True),
+    report: Callable[[str], None] = print,
 ) -> list[Row]:
     """Train `config` with each of `balances` from `init` and measure on the pictures of `folder`.
 
