@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from ugicm_train.evaluate import Point, code_picture
-from ugicm_train.model.codec import Codec
+from ugicm_train.model.build import AnyCodec
 
 PREFERENCES = (0.0, 0.5, 1.0)
 PICTURE_LEVELS = (8, 32)
@@ -32,7 +32,7 @@ class Board:
         for name, value in values.items():
             self.writer.add_scalar(f"train/{name}", value, step)
 
-    def validation(self, step: int, points: Sequence[Point], codec: Codec, picture: np.ndarray) -> None:
+    def validation(self, step: int, points: Sequence[Point], codec: AnyCodec, picture: np.ndarray) -> None:
         """Rate and PSNR per level, and `picture` (H,W,3) uint8 at preferences 0, 0.5 and 1, side by side, at two rates."""
         for point in points:
             self.writer.add_scalar(f"validation/bpp_q{point.level}", point.bpp, step)
@@ -47,7 +47,7 @@ class Board:
 
 
 @torch.no_grad()
-def views(codec: Codec, picture: np.ndarray, level: int) -> np.ndarray:
+def views(codec: AnyCodec, picture: np.ndarray, level: int) -> np.ndarray:
     """The original and its views at preferences 0, 0.5 and 1 in a row, (H,4W,3) uint8."""
     cut = picture[:LARGEST_SIDE, :LARGEST_SIDE]
     return np.concatenate([cut, *(code_picture(codec, cut, level, preference)[0] for preference in PREFERENCES)], axis=1)

@@ -9,7 +9,7 @@ import math
 import sys
 from pathlib import Path
 
-from ugicm_train.config import BALANCES, PRESETS, QUALITY_LEVELS, TrainConfig, field_sentences
+from ugicm_train.config import BALANCES, PRESET_NAMES, QUALITY_LEVELS, TrainConfig, field_sentences
 
 LEVELS = (0, 8, 16, 24, 32, 40, 48, 56, 63)
 
@@ -21,11 +21,11 @@ def parser() -> argparse.ArgumentParser:
     with_defaults = argparse.ArgumentDefaultsHelpFormatter
 
     describe = commands.add_parser("describe", help="print parameters and kMAC/pixel of a preset")
-    describe.add_argument("--preset", choices=list(PRESETS), default="nano")
+    describe.add_argument("--preset", choices=PRESET_NAMES, default="nano")
 
     fit = commands.add_parser("fit", help="train one stage", formatter_class=with_defaults)
     fit.add_argument("--out", required=True, type=Path, help="checkpoint folder to write")
-    fit.add_argument("--preset", choices=list(PRESETS), default="nano", help="network of a fresh run")
+    fit.add_argument("--preset", choices=PRESET_NAMES, default="nano", help="network of a fresh run")
     fit.add_argument("--init", type=Path, help="checkpoint whose weights and network to start from")
     fit.add_argument("--resume", action="store_true", help="go on from the state in --out")
     _add_run_options(fit)

@@ -25,7 +25,7 @@ def run_describe(args: argparse.Namespace) -> int:
     print(f"  parameters     {found.parameters:,}")
     print(f"  encoder        {found.encoder_parameters:,} parameters, {found.encoder_kmac:.1f} kMAC/pixel")
     print(f"  decoder        {found.decoder_parameters:,} parameters, {found.decoder_kmac:.1f} kMAC/pixel")
-    print(f"  scale network  {found.scale_network_kmac:.2f} kMAC/pixel (integer, on both sides)")
+    print(f"  scale network  {found.scale_network_kmac:.2f} kMAC/pixel (on both sides; integer but for the paper's)")
     return 0
 
 
@@ -131,10 +131,11 @@ def run_ablate(args: argparse.Namespace) -> int:
     from ugicm_train.ablation import SLOPE_STEP, ablate
     from ugicm_train.checkpoint import load_codec
     from ugicm_train.data import find_images, read_image
+    from ugicm_train.model.build import as_codec
 
     if max(args.levels) + SLOPE_STEP >= QUALITY_LEVELS:
         raise ValueError(f"levels must be at most {QUALITY_LEVELS - 1 - SLOPE_STEP} here, got {max(args.levels)}")
-    codec, _ = load_codec(args.checkpoint)
+    codec = as_codec(load_codec(args.checkpoint)[0], "ablate")
     images = [read_image(path) for path in find_images(args.data)[: args.images]]
     print(f"{'branch':42s} parameters  rate change at equal PSNR, levels {args.levels}")
     for branch in ablate(codec, images, args.levels):

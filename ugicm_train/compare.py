@@ -15,7 +15,7 @@ from ugicm_train.data import find_images, read_image
 from ugicm_train.evaluate import Point, evaluate
 from ugicm_train.fit import VALIDATION_PICTURES, VALIDATION_SIDE
 from ugicm_train.judges import distance_judge
-from ugicm_train.model.codec import Codec
+from ugicm_train.model.build import AnyCodec
 from ugicm_train.teachers import open_teacher
 
 
@@ -48,7 +48,7 @@ def nearness(point: Point) -> float:
     return -10 * math.log10(max(point.judged["teacher"], 1e-9))
 
 
-def measure(codec: Codec, config: TrainConfig, folder: str, levels: Sequence[int]) -> list[Point]:
+def measure(codec: AnyCodec, config: TrainConfig, folder: str, levels: Sequence[int]) -> list[Point]:
     """Human and machine views of the first pictures of `folder`, judged by the teacher that trains."""
     pictures = [read_image(path, VALIDATION_SIDE) for path in find_images(folder)[:VALIDATION_PICTURES]]
     teacher = open_teacher(config.teacher)

@@ -9,7 +9,7 @@ import itertools
 import math
 import textwrap
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from ugicm_train.stages import STAGES, Stage
 
@@ -74,11 +74,42 @@ PRESETS: dict[str, dict[str, int]] = {
 }  # fmt: skip
 
 
-def network_preset(name: str) -> NetworkConfig:
+@dataclass(frozen=True)
+class HyperpriorConfig:
+    """Ballé's hyperprior (ICLR 2018) with the preference-conditioned synthesis, for comparisons; it cannot be exported."""
+
+    backbone: str = "hyperprior"
+    """What tells this network from the main one in a file."""
+    channels: int = 128
+    """N, channels of the transforms and of the hyper latent."""
+    latent: int = 192
+    """M, channels of the latent y."""
+    condition: int = 64
+    """Width of the conditioning vector made of quality and preference."""
+    quality_knots: int = 11
+    """Trained points on the quality axis; the 64 levels are interpolated between them."""
+
+    def __post_init__(self) -> None:
+        if self.backbone != "hyperprior":
+            raise ValueError(f"unknown backbone {self.backbone!r}; known: hyperprior, or none for the main network")
+
+
+AnyNetwork: TypeAlias = "NetworkConfig | HyperpriorConfig"
+PAPER = "paper"
+"""Name of the preset of the hyperprior."""
+PRESET_NAMES = (*PRESETS, PAPER)
+
+
+def network_preset(name: str) -> AnyNetwork:
     """Return the network of preset `name`; ValueError names the known presets."""
-    if name not in PRESETS:
-        raise ValueError(f"unknown preset {name!r}; known presets: {', '.join(PRESETS)}")
-    return NetworkConfig(**PRESETS[name])
+    if name not in PRESET_NAMES:
+        raise ValueError(f"unknown preset {name!r}; known presets: {', '.join(PRESET_NAMES)}")
+    return HyperpriorConfig() if name == PAPER else NetworkConfig(**PRESETS[name])
+
+
+def network_from_dict(values: dict[str, Any]) -> AnyNetwork:
+    """Rebuild the network's config from JSON `values`; ValueError names unknown fields."""
+    return from_dict(HyperpriorConfig if "backbone" in values else NetworkConfig, values)
 
 
 def rate_lambda(level: Any) -> Any:

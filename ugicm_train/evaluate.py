@@ -10,7 +10,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from ugicm_train.model.codec import Codec
+from ugicm_train.model.build import AnyCodec
 
 MULTIPLE = 64
 
@@ -38,7 +38,7 @@ def psnr(a: np.ndarray, b: np.ndarray) -> float:
 
 
 @torch.no_grad()
-def code_picture(codec: Codec, pixels: np.ndarray, level: int, preference: float) -> tuple[np.ndarray, float]:
+def code_picture(codec: AnyCodec, pixels: np.ndarray, level: int, preference: float) -> tuple[np.ndarray, float]:
     """The view (H,W,3) uint8 of a picture (H,W,3) uint8 of any size, and its rate in bpp (entropy estimate)."""
     device = next(codec.parameters()).device
     height, width = pixels.shape[:2]
@@ -50,7 +50,7 @@ def code_picture(codec: Codec, pixels: np.ndarray, level: int, preference: float
 
 
 def evaluate(
-    codec: Codec,
+    codec: AnyCodec,
     images: Iterable[np.ndarray],
     levels: Iterable[int],
     preferences: Iterable[float] = (0.0,),

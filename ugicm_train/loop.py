@@ -16,11 +16,12 @@ from torch import Tensor
 from ugicm_train import checkpoint
 from ugicm_train.balance import make_balance
 from ugicm_train.batches import Batch, BatchStream
-from ugicm_train.config import NetworkConfig, TrainConfig
+from ugicm_train.config import AnyNetwork, TrainConfig
 from ugicm_train.data import CropSource
 from ugicm_train.instances import InstanceSource
 from ugicm_train.integer import check_integers
 from ugicm_train.losses import Loss, training_loss
+from ugicm_train.model.build import AnyCodec, as_codec, build
 from ugicm_train.model.codec import Codec
 from ugicm_train.model.klt import start_from_klt
 from ugicm_train.optimizers import make_optimizers, optimizer_tensors, restore_optimizers, set_learning_rate
@@ -53,13 +54,16 @@ def _differing(saved: Any, wanted: Any) -> str:
     return ", ".join(name for name in names if getattr(saved, name) != getattr(wanted, name))
 
 
-def _trained(codec: Codec, config: TrainConfig) -> None:
+def _trained(codec: AnyCodec, config: TrainConfig) -> None:
     """Freeze what the stage leaves alone."""
     part = config.rules.trains
     if part == "all":
         return
     codec.requires_grad_(False)
-    chosen = codec.synthesis.preference_parameters() if part == "preference" else codec.scale_network.parameters()
+    if part == "preference":
+        chosen = codec.synthesis.preference_parameters()
+    else:
+        chosen = list(as_codec(codec, f"stage {config.stage}").scale_network.parameters())
     for parameter in chosen:
         parameter.requires_grad_(True)
 
@@ -75,7 +79,7 @@ class Trainer:
     def __init__(
         self,
         config: TrainConfig,
-        network: NetworkConfig,
+        network: AnyNetwork,
         source: CropSource,
         out: Path,
         *,
@@ -101,13 +105,13 @@ class Trainer:
         self.device = self.fabric.device
         self.teacher = teacher.to(self.device) if isinstance(teacher, torch.nn.Module) else teacher
         torch.manual_seed(config.seed)
-        codec = Codec(network)
-        if start is None:
+        codec = build(network)
+        if start is not None:
+            codec.load_state_dict(start)
+        elif isinstance(codec, Codec):
             rng = np.random.default_rng(config.seed)
             start_from_klt(codec, source.crops(rng, KLT_PATCHES, KLT_SIDE))
-        else:
-            codec.load_state_dict(start)
-        self.codec: Codec = codec.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.codec: AnyCodec = codec.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.codec.train(not config.rules.exact_rate)
         _trained(self.codec, config)
         self.average = {name: value.detach().clone() for name, value in self.codec.state_dict().items()}
@@ -214,9 +218,9 @@ class Trainer:
         now = self.codec.state_dict()
         torch._foreach_lerp_(list(self.average.values()), [now[name] for name in self.average], 1 - decay)
 
-    def averaged_codec(self) -> Codec:
+    def averaged_codec(self) -> AnyCodec:
         """A copy of the network with the averaged weights, in evaluation mode."""
-        codec: Codec = Codec(self.network).to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        codec: AnyCodec = build(self.network).to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         codec.load_state_dict(self.average)
         return codec.eval()
 
@@ -226,5 +230,5 @@ class Trainer:
         if self.config.rules.checks_integers and self.fabric.is_global_zero:
             rng, side = np.random.default_rng(self.config.seed), self.config.shape_at(self.config.steps - 1)[1]
             pictures = self.source.crops(rng, INTEGER_CROPS, side)
-            compared = check_integers(self.averaged_codec().cpu(), pictures)
+            compared = check_integers(as_codec(self.averaged_codec().cpu(), "the integer check"), pictures)
             log.info("integer code and simulation agree bit for bit on %d scale indexes", compared)

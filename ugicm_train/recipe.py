@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ugicm_train.config import NetworkConfig, TrainConfig, from_dict, network_preset
+from ugicm_train.config import AnyNetwork, TrainConfig, from_dict, network_preset
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -30,7 +30,7 @@ class Recipe:
     stages: tuple[TrainConfig, ...]
 
     @property
-    def network(self) -> NetworkConfig:
+    def network(self) -> AnyNetwork:
         """The network of a fresh run."""
         return network_preset(self.preset)
 

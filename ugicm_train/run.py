@@ -10,7 +10,7 @@ from lightning_fabric import Fabric
 
 from ugicm_train.board import Board
 from ugicm_train.checkpoint import STATE, load_codec
-from ugicm_train.config import NetworkConfig, TrainConfig
+from ugicm_train.config import AnyNetwork, TrainConfig
 from ugicm_train.data import CropSource
 from ugicm_train.fit import fit
 from ugicm_train.instances import open_instances
@@ -43,7 +43,7 @@ class RunOptions:
 
 def train_stage(
     config: TrainConfig,
-    network: NetworkConfig,
+    network: AnyNetwork,
     out: Path,
     options: RunOptions,
     fabric: Fabric,

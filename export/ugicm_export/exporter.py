@@ -16,6 +16,7 @@ from ugicm_export.onnx_export import OPSET, decoder_onnx, encoder_onnx
 from ugicm_export.verify import verify
 from ugicm_train.checkpoint import load_codec
 from ugicm_train.config import PRESETS, NetworkConfig
+from ugicm_train.model.build import as_codec
 
 LICENSE = "Apache-2.0"
 
@@ -43,7 +44,8 @@ def export_bundle(
     """
     if out.exists() and not replace:
         raise FileExistsError(f"{out} exists; remove it or give --force")
-    codec, history = load_codec(checkpoint)
+    found, history = load_codec(checkpoint)
+    codec = as_codec(found, "export")
     if half_weights:
         codec = rounded_to_half(codec)
     progress("writing entropy.bin, encoder.onnx and decoder.onnx")

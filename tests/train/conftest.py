@@ -72,3 +72,21 @@ def clip_spec(tmp_path_factory):
     model = open_clip.create_model("tiny-clip", pretrained=None, load_weights=False)
     torch.save(model.state_dict(), folder / "weights.pt")
     return f"open_clip:tiny-clip:{folder / 'weights.pt'}"
+
+
+@pytest.fixture(scope="session")
+def timm_spec(tmp_path_factory):
+    """The spec of a small network of timm with random weights in a file."""
+    import torch
+    from safetensors.torch import save_file
+
+    from ugicm_train import torchvision_schema
+
+    torchvision_schema.declare()
+    import timm
+
+    torch.manual_seed(0)
+    net = timm.create_model("mobilenetv2_035", pretrained=False, num_classes=5)
+    path = tmp_path_factory.mktemp("timm") / "net.safetensors"
+    save_file({name: value.contiguous() for name, value in net.state_dict().items()}, path)
+    return f"timm:mobilenetv2_035:{path}"

@@ -11,7 +11,7 @@ from tiny_train import NETWORK, TRAIN
 
 from ugicm_train import loop
 from ugicm_train.checkpoint import load_codec, read_config
-from ugicm_train.config import PRESETS
+from ugicm_train.config import PRESET_NAMES
 from ugicm_train.recipe import Recipe, load_recipe, progress, recipe_names, run_recipe
 from ugicm_train.run import RunOptions, train_stage
 
@@ -34,7 +34,7 @@ def train(pictures):
 @pytest.mark.parametrize("name", recipe_names())
 def test_recipes_of_the_package_load(name):
     found = load_recipe(name)
-    assert found.preset in PRESETS
+    assert found.preset in PRESET_NAMES
     assert len(found.description) > 20
     assert found.stages[0].stage == "rate_distortion"
     for stage in found.stages:
@@ -81,7 +81,7 @@ def test_bad_recipes_are_refused(tmp_path, text, words):
 
 
 def test_an_unknown_recipe_names_the_known_ones():
-    with pytest.raises(ValueError, match="known: cluster, nano, quick"):
+    with pytest.raises(ValueError, match="known: cluster, nano, paper, quick"):
         load_recipe("cake")
 
 

@@ -13,17 +13,6 @@ from ugicm_train.teachers.timm_net import MobileNetTeacher, TimmTeacher
 
 torchvision_schema.declare()
 import open_clip  # noqa: E402
-import timm  # noqa: E402
-
-
-@pytest.fixture
-def timm_file(tmp_path):
-    """Random weights of a small network of timm."""
-    torch.manual_seed(0)
-    net = timm.create_model("mobilenetv2_035", pretrained=False, num_classes=5)
-    path = tmp_path / "net.safetensors"
-    save_file({name: value.contiguous() for name, value in net.state_dict().items()}, path)
-    return path
 
 
 def picture(seed=0, side=64):
@@ -97,8 +86,8 @@ def test_bad_specs_say_what_is_wrong(spec, words):
         open_teacher(spec)
 
 
-def test_timm_teacher(timm_file):
-    teacher = open_teacher(f"timm:mobilenetv2_035:{timm_file}")
+def test_timm_teacher(timm_spec):
+    teacher = open_teacher(timm_spec)
     assert isinstance(teacher, TimmTeacher)
     seen = teacher.look(picture())
     assert len(seen.maps) == 5
@@ -106,9 +95,9 @@ def test_timm_teacher(timm_file):
     is_a_distance(teacher)
 
 
-def test_timm_normalisation_is_timms_or_the_given_one(timm_file):
-    own = open_teacher(f"timm:mobilenetv2_035:{timm_file}")
-    given = open_teacher(f"timm:mobilenetv2_035:{timm_file}?mean=0.5&std=0.25&pad_type=same")
+def test_timm_normalisation_is_timms_or_the_given_one(timm_spec):
+    own = open_teacher(timm_spec)
+    given = open_teacher(f"{timm_spec}?mean=0.5&std=0.25&pad_type=same")
     torch.testing.assert_close(own.mean.flatten(), torch.tensor([0.485, 0.456, 0.406]))
     assert given.mean.flatten().tolist() == [0.5] * 3
     assert given.std.flatten().tolist() == [0.25] * 3

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from ugicm_train.config import QUALITY_LEVELS, NetworkConfig
 from ugicm_train.model.condition import PreferenceCondition, QualityCondition
@@ -21,6 +20,7 @@ from ugicm_train.model.entropy import (
     index_to_scale,
     round_ste,
 )
+from ugicm_train.model.held import PreferenceSynthesis
 from ugicm_train.model.layers import Downsample, Pointwise, QualityTable, ResidualBlock, Upsample
 from ugicm_train.model.mean_network import MeanNetwork
 from ugicm_train.model.scale_network import HYPER_MAX, ScaleNetwork
@@ -79,7 +79,7 @@ class HyperAnalysis(nn.Module):
         return self.layers(self.enter(y))
 
 
-class Synthesis(nn.Module):
+class Synthesis(PreferenceSynthesis):
     """y_hat (N,M,h,w), quality and preference -> x_hat (N,3,16h,16w), unclipped."""
 
     def __init__(self, config: NetworkConfig) -> None:
@@ -113,24 +113,6 @@ class Synthesis(nn.Module):
 
     def forward(self, y_hat: Tensor, level: Tensor, preference: Tensor) -> Tensor:
         return F.pixel_shuffle(self.patches(y_hat, level, preference), PATCH)
-
-    def held(self, y_hat: Tensor, level: Tensor, preference: Tensor) -> Tensor:
-        """As `forward`, but only pictures at preference 0 give gradients to the weights that make the human view.
-
-        The others train what the preference acts through, and all train what y_hat came from: the machine objective can
-        shape the stream and its own view, but cannot bend the human view's synthesis.
-        """
-        wanted = {id(parameter) for parameter in self.preference_parameters()}
-        held = {name: p if id(p) in wanted else p.detach() for name, p in self.named_parameters()}
-        human, machine = (torch.nonzero(chosen).flatten() for chosen in (preference == 0, preference > 0))
-        views = []
-        if len(human):
-            views.append(self(y_hat[human], level[human], preference[human]))
-        if len(machine):
-            views.append(functional_call(self, held, (y_hat[machine], level[machine], preference[machine])))
-        if len(views) < 2:  # data-parallel training waits for a gradient of every weight, be it zero
-            views[0] = views[0] + 0 * sum(p.sum() for p in self.parameters())
-        return torch.cat(views)[torch.cat([human, machine]).argsort()]
 
 
 class Codec(nn.Module):

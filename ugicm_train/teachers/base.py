@@ -11,6 +11,8 @@ from torch import Tensor, nn
 
 EMBEDDING_SHARE = 0.5
 """Share of the embedding in the distance of a teacher that has one; the depths have the rest."""
+SMALLEST_SIDE = 64
+"""A teacher sees at least so many pixels per side: on less, its deepest map can be empty, and a distance to nothing is endless."""
 
 Self = TypeVar("Self", bound="FeatureTeacher")
 
@@ -56,7 +58,7 @@ class FeatureTeacher(nn.Module):
     """A frozen network seen at several depths. Subclasses say what it sees; resize and normalisation are theirs.
 
     Distance: mean over the depths of the normalised distance, and, where there is an embedding, the mean of that and of the
-    cosine distance of the embeddings.
+    cosine distance of the embeddings. Parts below 64 pixels are enlarged, and nothing is shrunk below that.
     """
 
     def freeze(self) -> None:
@@ -75,8 +77,11 @@ class FeatureTeacher(nn.Module):
 
     def distance(self, view: Tensor, x: Tensor, scale: float = 1.0) -> Tensor:
         """As in `Teacher`; only the view gets gradients."""
-        if scale != 1.0:
-            view, x = (F.interpolate(t, scale_factor=scale, mode="bilinear", antialias=True) for t in (view, x))
+        side = min(x.shape[2:])
+        scale = max(scale, SMALLEST_SIDE / side)
+        if scale != 1.0 and (scale < 1.0 or side < SMALLEST_SIDE):
+            height, width = (max(SMALLEST_SIDE, int(length * scale)) for length in x.shape[2:])
+            view, x = resized(view, height, width), resized(x, height, width)
         with torch.no_grad():
             wanted = self.look(x)
         seen = self.look(view)
