@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import math
 from collections.abc import Callable, Sequence
@@ -31,12 +32,22 @@ class Row:
 
 
 def rate_change(before: Sequence[Point], after: Sequence[Point], quality: Callable[[Point], float]) -> float:
-    """Bjontegaard rate difference in percent at equal `quality`, by piecewise cubic interpolation."""
+    """Bjontegaard rate difference in percent at equal `quality`, by piecewise cubic interpolation.
+
+    NaN where a curve does not rise with the rate at every step: there is no rate at which it has a given quality.
+    """
     import bjontegaard
 
     curves = [([p.bpp for p in points], [quality(p) for p in points]) for points in (before, after)]
+    if any(b <= a for curve in curves for axis in curve for a, b in itertools.pairwise(axis)):
+        return math.nan
     (rate, found), (rate_after, found_after) = curves
     return float(bjontegaard.bd_rate(rate, found, rate_after, found_after, method="pchip", require_matching_points=False))
+
+
+def _without_nan(row: dict[str, Any]) -> dict[str, Any]:
+    """The row with null for figures that there are not, as JSON has it."""
+    return row | {name: None for name in ("human", "machine") if math.isnan(row[name])}
 
 
 def _at(points: Sequence[Point], preference: float) -> list[Point]:
@@ -85,7 +96,7 @@ def compare(
     values = {
         "settings": dataclasses.asdict(config),
         "start": [dataclasses.asdict(p) for p in before],
-        "rows": [dataclasses.asdict(row) for row in rows],
+        "rows": [_without_nan(dataclasses.asdict(row)) for row in rows],
     }
     temporary = out / "compare.json.partial"
     temporary.write_text(json.dumps(values, indent=2) + "\n")

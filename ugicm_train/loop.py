@@ -117,8 +117,8 @@ class Trainer:
         self.average = {name: value.detach().clone() for name, value in self.codec.state_dict().items()}
         self.optimizers = make_optimizers(self.codec, config.optimizer, config.learning_rate)
         self.balance = make_balance(config, self.codec.parameters(), self.fabric)
-        runs: Any = torch.compile(self.codec) if config.compile else self.codec
-        self.parallel, *self.prepared = self.fabric.setup(runs, *self.optimizers)
+        self.bare: Any = torch.compile(self.codec) if config.compile else self.codec
+        self.parallel, *self.prepared = self.fabric.setup(self.bare, *self.optimizers)
         self.batches = BatchStream(
             config,
             source,
@@ -172,8 +172,7 @@ class Trainer:
             optimizer.zero_grad(set_to_none=True)
         losses = []
         for number, part in enumerate(whole.parts(config.accumulate), start=1):
-            alone = number < config.accumulate or self.balance.own_reduction
-            with self.fabric.no_backward_sync(self.parallel, enabled=alone):
+            with self.fabric.no_backward_sync(self.parallel, enabled=number < config.accumulate):
                 losses.append(self._loss(part.to(self.device)))
                 self._check_finite(losses[-1], part)
                 self.balance.backward(losses[-1], 1 / config.accumulate)
@@ -186,8 +185,10 @@ class Trainer:
         return _mean_terms(losses)
 
     def _loss(self, batch: Batch) -> Loss:
-        coded = self.parallel(batch.x, batch.level, batch.preference, self.config.rules.hold_human)
+        # A balance that takes gradients apart needs the bare network: Fabric's wrapper allows its own backward pass only.
+        network = self.bare if self.balance.own_reduction else self.parallel
         with self.fabric.autocast():
+            coded = network(batch.x, batch.level, batch.preference, self.config.rules.hold_human)
             return training_loss(
                 self.config, coded, batch.x, batch.level, batch.preference, self.teacher, batch.boxes
             )

@@ -90,7 +90,7 @@ def test_micro_batches_add_up(kind):
 
 @pytest.mark.parametrize("kind", ["ema", "upgrad", "mgda"])
 def test_resumed_run_equals_an_uninterrupted_one(pictures, tmp_path, kind):
-    config = dataclasses.replace(TRAIN, stage="semantic", balance=kind)
+    config = dataclasses.replace(TRAIN, stage="semantic", balance=kind, precision="bf16")
     source = CropSource(pictures, smallest=64)
 
     def trainer(out):
