@@ -117,7 +117,8 @@ class Trainer:
         self.average = {name: value.detach().clone() for name, value in self.codec.state_dict().items()}
         self.optimizers = make_optimizers(self.codec, config.optimizer, config.learning_rate)
         self.balance = make_balance(config, self.codec.parameters(), self.fabric)
-        self.bare: Any = torch.compile(self.codec) if config.compile else self.codec
+        compiled: Any = torch.compile(self.codec) if config.compile else self.codec
+        self.bare: torch.nn.Module = compiled
         self.parallel, *self.prepared = self.fabric.setup(self.bare, *self.optimizers)
         self.batches = BatchStream(
             config,
