@@ -18,7 +18,7 @@ PACKAGES = {
     "ugicm_train": ROOT / "ugicm_train",
     "ugicm_export": ROOT / "export" / "ugicm_export",
 }
-DATA_SUFFIXES = {".py", ".pyi", ".typed", ".html"}
+DATA_SUFFIXES = {".py", ".pyi", ".typed", ".toml", ".html"}
 DEFAULT_BUNDLE = PACKAGES["ugicm"] / "default_bundle"
 
 

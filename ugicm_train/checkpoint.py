@@ -13,8 +13,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from ugicm_train.config import NetworkConfig, TrainConfig, from_dict
-from ugicm_train.model.codec import Codec
+from ugicm_train.config import AnyNetwork, TrainConfig, from_dict, network_from_dict
+from ugicm_train.model.build import AnyCodec, build
 
 FORMAT = "ugicm-checkpoint"
 VERSION = 1
@@ -33,7 +33,7 @@ def _replace(path: Path, write: Any) -> None:
 
 
 def save_weights(
-    folder: Path, network: NetworkConfig, weights: dict[str, Tensor], history: list[dict[str, Any]], half: bool = False
+    folder: Path, network: AnyNetwork, weights: dict[str, Tensor], history: list[dict[str, Any]], half: bool = False
 ) -> None:
     """Write config.json and weights.safetensors; `half` stores the weights in float16."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -46,7 +46,7 @@ def save_weights(
     _replace(folder / CONFIG, lambda path: path.write_text(text + "\n"))
 
 
-def read_config(folder: str | Path) -> tuple[NetworkConfig, list[dict[str, Any]]]:
+def read_config(folder: str | Path) -> tuple[AnyNetwork, list[dict[str, Any]]]:
     """(network, training history) of a checkpoint folder; CheckpointError says what is wrong."""
     path = Path(folder) / CONFIG
     try:
@@ -60,12 +60,12 @@ def read_config(folder: str | Path) -> tuple[NetworkConfig, list[dict[str, Any]]
     if values.get("version") != VERSION:
         raise CheckpointError(f"{path} has version {values.get('version')!r}; this code reads {VERSION}")
     try:
-        return from_dict(NetworkConfig, values["network"]), values["history"]
+        return network_from_dict(values["network"]), values["history"]
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path} is damaged: {type(error).__name__} {error}") from None
 
 
-def load_codec(folder: str | Path) -> tuple[Codec, list[dict[str, Any]]]:
+def load_codec(folder: str | Path) -> tuple[AnyCodec, list[dict[str, Any]]]:
     """(codec in evaluation mode with float32 weights, training history) of a checkpoint folder."""
     network, history = read_config(folder)
     path = Path(folder) / WEIGHTS
@@ -75,7 +75,7 @@ def load_codec(folder: str | Path) -> tuple[Codec, list[dict[str, Any]]]:
         raise CheckpointError(f"{folder} is not a checkpoint: {WEIGHTS} is missing") from None
     except SafetensorError as error:
         raise CheckpointError(f"{path} is damaged or not a safetensors file: {error}") from None
-    codec = Codec(network)
+    codec = build(network)
     expected = {name: tuple(value.shape) for name, value in codec.state_dict().items()}
     found = {name: tuple(value.shape) for name, value in weights.items()}
     if expected != found:

@@ -9,10 +9,12 @@ import itertools
 import math
 import textwrap
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
+
+from ugicm_train.stages import STAGES, Stage
 
 QUALITY_LEVELS = 64
-STAGES = ("rate_distortion", "semantic", "preference")
+BALANCES = ("fixed", "ema", "upgrad", "mgda")
 LAMBDA_MIN, LAMBDA_MAX = 0.0004, 0.16
 
 
@@ -72,11 +74,42 @@ PRESETS: dict[str, dict[str, int]] = {
 }  # fmt: skip
 
 
-def network_preset(name: str) -> NetworkConfig:
+@dataclass(frozen=True)
+class HyperpriorConfig:
+    """Ballé's hyperprior (ICLR 2018) with the preference-conditioned synthesis, for comparisons; it cannot be exported."""
+
+    backbone: str = "hyperprior"
+    """What tells this network from the main one in a file."""
+    channels: int = 128
+    """N, channels of the transforms and of the hyper latent."""
+    latent: int = 192
+    """M, channels of the latent y."""
+    condition: int = 64
+    """Width of the conditioning vector made of quality and preference."""
+    quality_knots: int = 11
+    """Trained points on the quality axis; the 64 levels are interpolated between them."""
+
+    def __post_init__(self) -> None:
+        if self.backbone != "hyperprior":
+            raise ValueError(f"unknown backbone {self.backbone!r}; known: hyperprior, or none for the main network")
+
+
+AnyNetwork: TypeAlias = "NetworkConfig | HyperpriorConfig"
+PAPER = "paper"
+"""Name of the preset of the hyperprior."""
+PRESET_NAMES = (*PRESETS, PAPER)
+
+
+def network_preset(name: str) -> AnyNetwork:
     """Return the network of preset `name`; ValueError names the known presets."""
-    if name not in PRESETS:
-        raise ValueError(f"unknown preset {name!r}; known presets: {', '.join(PRESETS)}")
-    return NetworkConfig(**PRESETS[name])
+    if name not in PRESET_NAMES:
+        raise ValueError(f"unknown preset {name!r}; known presets: {', '.join(PRESET_NAMES)}")
+    return HyperpriorConfig() if name == PAPER else NetworkConfig(**PRESETS[name])
+
+
+def network_from_dict(values: dict[str, Any]) -> AnyNetwork:
+    """Rebuild the network's config from JSON `values`; ValueError names unknown fields."""
+    return from_dict(HyperpriorConfig if "backbone" in values else NetworkConfig, values)
 
 
 def rate_lambda(level: Any) -> Any:
@@ -89,12 +122,13 @@ class TrainConfig:
     """One stage of training; everything that changes the loss curve is here and is saved with the checkpoint."""
 
     stage: str = "rate_distortion"
-    """rate_distortion (MSE at every preference), semantic (human and machine objectives mixed by preference), or preference
-    (the same objectives, but only what the preference acts through trains: streams and the human view stay as they are)."""
+    """rate_distortion (MSE at every preference), semantic (human and machine objectives mixed by preference), preference
+    (the same objectives, but only what the preference acts through trains: streams and the human view stay as they are), or
+    integer (only the scale network trains, through its exact integer simulation: the rate falls, the views stay)."""
     steps: int = 20000
     """Optimiser steps of this stage."""
     batch: int = 16
-    """Crops per step over all processes."""
+    """Crops per step over all processes and micro-batches."""
     crop: int = 128
     """Side of the square training crops in pixels, a multiple of 64."""
     late_batch: int = 8
@@ -119,12 +153,30 @@ class TrainConfig:
     """adam, or muon (orthogonalised momentum for the 1x1 convolutions, Adam for the rest)."""
     precision: str = "bf16"
     """bf16 (autocast) or fp32."""
+    accumulate: int = 1
+    """Micro-batches per step, for batches that do not fit in memory: each holds this share of the batch."""
+    compile: bool = False
+    """Compile the network with torch.compile; the first steps then take long."""
+    teacher: str = ""
+    """Frozen network of the machine objective: open_clip:ARCH:TAG, open_clip:ARCH:FILE, timm:ARCH:FILE, or the FILE of timm
+    mobilenetv2_100 (stages semantic and preference)."""
+    balance: str = "fixed"
+    """How human and machine objectives share a step: fixed (weights below), ema (magnitudes equalised by running means), upgrad
+    or mgda (gradients of both combined without conflict, by torchjd)."""
     machine_mse: float = 0.5
     """Weight of the pixel error inside the machine objective at level 0, relative to the human one."""
     machine_mse_growth: float = 0.0
     """How much that weight grows towards level 63: 2 makes it three times as large there."""
     machine_teacher: float = 1.0
     """Weight of the teacher distance inside the machine objective."""
+    global_weight: float = 1.0
+    """Share of the teacher distance between whole crops."""
+    local_weight: float = 0.0
+    """Share of the teacher distance between random parts of the crops."""
+    instance_weight: float = 0.0
+    """Share of the teacher distance between the objects in the crops, see `instances`."""
+    instances: str = ""
+    """Where the objects are: proposals (regions found in the picture itself), a COCO JSON file, or a folder of PNG masks."""
     seed: int = 0
     """Seed of the crops, the quality and preference draws and the rounding noise."""
 
@@ -135,17 +187,40 @@ class TrainConfig:
             raise ValueError(f"unknown optimizer {self.optimizer!r}; known: adam, muon")
         if self.precision not in ("bf16", "fp32"):
             raise ValueError(f"unknown precision {self.precision!r}; known: bf16, fp32")
+        if self.balance not in BALANCES:
+            raise ValueError(f"unknown balance {self.balance!r}; known: {', '.join(BALANCES)}")
         for name in ("crop", "late_crop"):
             if getattr(self, name) <= 0 or getattr(self, name) % 64:
                 raise ValueError(f"{name} must be a positive multiple of 64, got {getattr(self, name)}")
-        for name in ("steps", "batch", "late_batch"):
+        for name in ("steps", "batch", "late_batch", "accumulate"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+        for name in ("batch", "late_batch"):
+            if getattr(self, name) % self.accumulate:
+                raise ValueError(f"{name} {getattr(self, name)} cannot be cut into {self.accumulate} micro-batches")
+        self._check_supervision()
+
+    def _check_supervision(self) -> None:
+        shares = (self.global_weight, self.local_weight, self.instance_weight)
+        if min(shares) < 0 or sum(shares) <= 0:
+            raise ValueError(f"global, local and instance weight must be 0 or more and one above 0, got {shares}")
+        if (self.instance_weight > 0) != bool(self.instances):
+            raise ValueError(
+                f"instance_weight {self.instance_weight} and instances {self.instances!r} go together: give a weight above 0 and "
+                "proposals, a COCO JSON file or a folder of PNG masks, or neither"
+            )
+        if not self.needs_teacher and (self.balance != "fixed" or shares != (1.0, 0.0, 0.0)):
+            raise ValueError(f"stage {self.stage} has no machine objective: leave out balance, weights and instances")
+
+    @property
+    def rules(self) -> Stage:
+        """What the stage trains and asks for."""
+        return STAGES[self.stage]
 
     @property
     def needs_teacher(self) -> bool:
         """Whether the stage has a machine objective."""
-        return self.stage != "rate_distortion"
+        return self.rules.machine
 
     def learning_rate_at(self, step: int) -> float:
         """Learning rate of step `step` (0-based): linear warm-up, plateau, cosine decay."""

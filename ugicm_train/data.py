@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import struct
+import threading
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -40,8 +42,19 @@ def read_image(path: Path, longest_short_side: int | None = None) -> np.ndarray:
     return np.asarray(rgb)
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a crop was taken: its image's file, the image's (height, width) as read, the crop's corner, mirrored or not."""
+
+    path: Path
+    size: tuple[int, int]
+    top: int
+    left: int
+    mirrored: bool
+
+
 class CropSource:
-    """Random crops of the images of a folder; decoded images are kept in memory up to `cache_bytes`."""
+    """Random crops of the images of a folder; decoded images are kept in memory up to `cache_bytes`. Threads may share it."""
 
     def __init__(
         self, folder: str | Path, longest_short_side: int | None = 768, cache_bytes: int = 4 << 30, smallest: int = 256
@@ -53,6 +66,7 @@ class CropSource:
         self.cache: dict[int, np.ndarray | None] = {}
         self.cached = 0
         self.unusable = 0
+        self._lock = threading.Lock()
 
     def image(self, index: int) -> np.ndarray | None:
         """Pixels of image `index`, or None where the file is corrupt or smaller than a crop (warned and counted once)."""
@@ -67,6 +81,14 @@ class CropSource:
         if pixels is not None and min(pixels.shape[:2]) < self.smallest:
             log.debug("skipping %s: %dx%d is smaller than a crop", path, pixels.shape[1], pixels.shape[0])
             pixels = None
+        with self._lock:
+            self._keep(index, pixels)
+        return pixels
+
+    def _keep(self, index: int, pixels: np.ndarray | None) -> None:
+        """Remember a decoded image if there is room, or that it cannot be used; ValueError when none can."""
+        if index in self.cache:
+            return
         if pixels is None:
             self.unusable += 1
             self.cache[index] = None
@@ -77,17 +99,23 @@ class CropSource:
         elif self.cached + pixels.nbytes <= self.cache_bytes:
             self.cache[index] = pixels
             self.cached += pixels.nbytes
-        return pixels
 
     def crops(self, rng: np.random.Generator, count: int, side: int) -> Tensor:
         """`count` crops (count,3,side,side) float in [0,1], each from a random image, half of them mirrored."""
-        out = np.empty((count, side, side, 3), np.uint8)
+        return self.draw(rng, count, side)[0].float().div_(255)
+
+    def draw(self, rng: np.random.Generator, count: int, side: int) -> tuple[Tensor, list[Place]]:
+        """The crops of `crops` as (count,3,side,side) uint8, and where each was taken."""
+        out, places = np.empty((count, side, side, 3), np.uint8), []
         for slot in range(count):
             pixels = None
             while pixels is None:
-                pixels = self.image(int(rng.integers(len(self.paths))))
-            top = rng.integers(pixels.shape[0] - side + 1)
-            left = rng.integers(pixels.shape[1] - side + 1)
+                index = int(rng.integers(len(self.paths)))
+                pixels = self.image(index)
+            top = int(rng.integers(pixels.shape[0] - side + 1))
+            left = int(rng.integers(pixels.shape[1] - side + 1))
             crop = pixels[top : top + side, left : left + side]
-            out[slot] = crop[:, ::-1] if rng.random() < 0.5 else crop
-        return torch.from_numpy(out).permute(0, 3, 1, 2).float().div_(255)
+            mirrored = bool(rng.random() < 0.5)
+            out[slot] = crop[:, ::-1] if mirrored else crop
+            places.append(Place(self.paths[index], (pixels.shape[0], pixels.shape[1]), top, left, mirrored))
+        return torch.from_numpy(out).permute(0, 3, 1, 2), places

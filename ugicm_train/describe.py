@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from ugicm_train.config import NetworkConfig
+from ugicm_train.config import AnyNetwork
+from ugicm_train.model.build import build
 from ugicm_train.model.codec import Codec
 
 
@@ -35,9 +36,16 @@ def _kmac(call: Callable[[], object], side: int) -> float:
     return counter.get_total_flops() / 2 / side**2 / 1000
 
 
-def describe(network: NetworkConfig, side: int = 128) -> Description:
+def describe(config: AnyNetwork, side: int = 128) -> Description:
     """Count on a picture of `side` x `side` pixels (a multiple of 64)."""
-    codec = Codec(network).eval()
+    codec = build(config).eval()
+    if isinstance(codec, Codec):
+        network = codec.scale_network
+        priors: tuple[torch.nn.Module, ...] = (codec.mean_network, network)
+        scales: Callable[[], object] = lambda: network(z, level)  # noqa: E731
+    else:
+        hyper = codec.hyper_synthesis
+        priors, scales = (hyper,), lambda: hyper(z)
     x = torch.zeros(1, 3, side, side)
     level, preference = torch.zeros(1, dtype=torch.int64), torch.zeros(1)
     with torch.no_grad():
@@ -45,11 +53,11 @@ def describe(network: NetworkConfig, side: int = 128) -> Description:
         costs = [
             _kmac(lambda: codec.encode(x, level), side),
             _kmac(lambda: codec.decode(z, r, level, preference), side),
-            _kmac(lambda: codec.scale_network(z, level), side),
+            _kmac(scales, side),
         ]
     return Description(
         _count(codec),
-        _count(codec.analysis, codec.hyper_analysis, codec.mean_network, codec.scale_network),
-        _count(codec.synthesis, codec.mean_network, codec.scale_network),
+        _count(codec.analysis, codec.hyper_analysis, *priors),
+        _count(codec.synthesis, *priors),
         *costs,
     )

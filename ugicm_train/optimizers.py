@@ -38,12 +38,20 @@ def optimizer_tensors(optimizers: list[torch.optim.Optimizer]) -> dict[str, Tens
     return found
 
 
+def _ordered_like(parameter: Tensor, value: Tensor) -> Tensor:
+    """A moment in the memory order of its weight: a fused step reads both side by side and would mix channels otherwise."""
+    if value.shape != parameter.shape:
+        return value
+    return torch.empty_like(parameter, dtype=value.dtype).copy_(value)
+
+
 def restore_optimizers(optimizers: list[torch.optim.Optimizer], tensors: dict[str, Tensor]) -> None:
     """Load what `optimizer_tensors` returned into fresh optimisers over the same parameters."""
     for k, optimizer in enumerate(optimizers):
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
         state: dict[int, dict[str, Tensor]] = {}
         for key, value in tensors.items():
             kind, number, index, name = (key.split(".", 3) + [""] * 4)[:4]
             if kind == "optimizer" and int(number) == k:
-                state.setdefault(int(index), {})[name] = value
+                state.setdefault(int(index), {})[name] = _ordered_like(parameters[int(index)], value)
         optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})

@@ -1,4 +1,4 @@
-"""From a codec to `entropy.bin`: the integers of the scale network, the indexes of the hyper latent, the tables."""
+"""What gives symbols their meaning: `entropy.bin` (made by `ugicm_train.integer`) and the hash of the mean network."""
 
 from __future__ import annotations
 
@@ -6,36 +6,11 @@ import hashlib
 import struct
 
 import numpy as np
-import torch
-from ugicm_coder import EntropyModelSpec, IntegerLayer, pack
 
-from ugicm_train.config import QUALITY_LEVELS
+from ugicm_train.integer import entropy_file, entropy_spec
 from ugicm_train.model.codec import Codec
 
-
-@torch.no_grad()
-def entropy_spec(codec: Codec) -> EntropyModelSpec:
-    """Everything `entropy.bin` holds, read from a codec."""
-    layers, quality_bias = codec.scale_network.export()
-    converted = [
-        IntegerLayer(
-            layer.weight.reshape(-1, 3, 3).numpy() if layer.depthwise else layer.weight.numpy(),
-            layer.bias.numpy(),
-            layer.shift.numpy(),
-        )
-        for layer in layers
-    ]
-    z_index = codec.hyper_scale_index(torch.arange(QUALITY_LEVELS))
-    return EntropyModelSpec(
-        z_index=z_index.round().to(torch.uint8).numpy(),
-        layers=tuple(converted),  # type: ignore[arg-type]
-        quality_bias=quality_bias.numpy(),
-    )
-
-
-def entropy_file(codec: Codec) -> bytes:
-    """The bytes of `entropy.bin`; `ugicm_coder.ModelError` if a sum of the scale network could overflow."""
-    return pack(entropy_spec(codec))
+__all__ = ["entropy_file", "entropy_spec", "mean_network_sha256"]
 
 
 def mean_network_sha256(codec: Codec) -> str:

@@ -25,6 +25,7 @@ from ugicm_export.variants import add_fp16, add_int8
 from ugicm_export.verify import PIXEL_STEPS, VerificationError, verify, verify_folded
 from ugicm_train.checkpoint import load_codec
 from ugicm_train.config import PRESETS, NetworkConfig
+from ugicm_train.model.build import as_codec
 from ugicm_train.model.codec import Codec
 
 LICENSE = "Apache-2.0"
@@ -78,6 +79,8 @@ def export_bundle(
     """
     if out.exists() and not replace:
         raise FileExistsError(f"{out} exists; remove it or give --force")
+    found, history = load_codec(checkpoint)
+    codec = as_codec(found, "export")
     if opset not in OPSETS:
         raise ValueError(f"opset is {opset}, expected {OPSETS.start}..{OPSETS.stop - 1}")
     check_modules(request.targets)

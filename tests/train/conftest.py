@@ -50,3 +50,43 @@ def teacher_file():
     if not path.is_file():
         pytest.skip("the shared data with the teacher's weights is not beside the repository")
     return path
+
+
+@pytest.fixture(scope="session")
+def clip_spec(tmp_path_factory):
+    """The spec of a tiny CLIP with random weights, which open_clip knows by its name and finds in a file."""
+    import json
+
+    import torch
+    from tiny_train import CLIP_CONFIG
+
+    from ugicm_train import torchvision_schema
+
+    torchvision_schema.declare()
+    import open_clip
+
+    folder = tmp_path_factory.mktemp("clip")
+    (folder / "tiny-clip.json").write_text(json.dumps(CLIP_CONFIG))
+    open_clip.add_model_config(folder / "tiny-clip.json")
+    torch.manual_seed(0)
+    model = open_clip.create_model("tiny-clip", pretrained=None, load_weights=False)
+    torch.save(model.state_dict(), folder / "weights.pt")
+    return f"open_clip:tiny-clip:{folder / 'weights.pt'}"
+
+
+@pytest.fixture(scope="session")
+def timm_spec(tmp_path_factory):
+    """The spec of a small network of timm with random weights in a file."""
+    import torch
+    from safetensors.torch import save_file
+
+    from ugicm_train import torchvision_schema
+
+    torchvision_schema.declare()
+    import timm
+
+    torch.manual_seed(0)
+    net = timm.create_model("mobilenetv2_035", pretrained=False, num_classes=5)
+    path = tmp_path_factory.mktemp("timm") / "net.safetensors"
+    save_file({name: value.contiguous() for name, value in net.state_dict().items()}, path)
+    return f"timm:mobilenetv2_035:{path}"

@@ -1,8 +1,11 @@
 """The `ugicm-train` command: what it prints, and that whatever a user can mend is one sentence."""
 
+import dataclasses
+import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 from tiny_train import NETWORK, tiny_codec
@@ -11,6 +14,7 @@ from ugicm_train.checkpoint import load_codec, save_weights
 from ugicm_train.cli import main
 from ugicm_train.config import TrainConfig, field_sentences, network_preset
 from ugicm_train.describe import describe
+from ugicm_train.stages import STAGES
 
 QUICK = [
     "--steps",
@@ -144,3 +148,58 @@ def test_help_loads_no_torch():
     code = "import sys, ugicm_train.cli as c\ntry: c.main(['--help'])\nexcept SystemExit: print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "False"
+
+
+def test_recipe_runs_every_stage_and_goes_on(pictures, tmp_path, timm_spec, capsys, monkeypatch):
+    monkeypatch.setattr("ugicm_train.loop.KLT_PATCHES", 800)
+    monkeypatch.setattr("ugicm_train.config.PRESETS", {"nano": dataclasses.asdict(NETWORK)})
+    recipe = tmp_path / "small.toml"
+    settings = "batch = 2\ncrop = 64\nlate_batch = 2\nlate_crop = 64\nprecision = 'fp32'\nwarmup = 1\nsteps = 2\n"
+    stages = "".join(f"[[stage]]\nstage = '{name}'\n" for name in STAGES)
+    recipe.write_text(f"description = 'all'\npreset = 'nano'\n[all]\n{settings}{stages}")
+    command = ["recipe", str(recipe), "--data", str(pictures), "--out", str(tmp_path / "run"), "--teacher", timm_spec]
+    assert main(command) == 0
+    history = load_codec(tmp_path / "run" / "4-integer")[1]
+    assert [entry["stage"] for entry in history] == list(STAGES)
+    assert [entry["teacher"] for entry in history] == ["", timm_spec, timm_spec, ""]
+    capsys.readouterr()
+    assert main(command) == 0
+    assert capsys.readouterr().out.count("finished before") == 4
+
+
+def test_recipes_are_listed_and_wrong_use_is_one_sentence(tmp_path, capsys):
+    assert main(["recipe", "list"]) == 0
+    assert "nano" in capsys.readouterr().out
+    assert "known: " in sentence(capsys, "recipe", "cake")
+    assert "--data DIR and --out RUN" in sentence(capsys, "recipe", "nano")
+    assert "give --teacher" in sentence(capsys, "recipe", "nano", "--data", tmp_path, "--out", tmp_path)
+
+
+def test_evaluate_with_a_clip_prints_zero_shot_columns(start, pictures, tmp_path, clip_spec, capsys):
+    np.save(tmp_path / "text.npy", np.random.default_rng(0).normal(size=(5, 16)).astype(np.float16))
+    names = sorted(path.name for path in pictures.iterdir())
+    labels = {
+        "categories": [{"id": n} for n in range(5)],
+        "images": [{"id": n, "file_name": name} for n, name in enumerate(names)],
+        "annotations": [{"image_id": n, "category_id": c} for n in range(len(names)) for c in range(5)],
+    }
+    (tmp_path / "labels.json").write_text(json.dumps(labels))
+    words = ["evaluate", str(start), "--data", str(pictures), "--levels", "63", "--teacher", clip_spec]
+    words += ["--text", str(tmp_path / "text.npy"), "--labels", str(tmp_path / "labels.json")]
+    assert main(words) == 0
+    head, line = capsys.readouterr().out.splitlines()
+    assert head.split()[4:] == ["teacher", "agree", "top-1"]
+    assert line.split()[-1] == "1.0000"
+    assert "need --teacher" in sentence(capsys, *words[:6], "--text", tmp_path / "text.npy")
+
+
+def test_compare_prints_a_row_per_balance(start, pictures, tmp_path, timm_spec, capsys):
+    common = ["compare", "--data", str(pictures), "--init", str(start), "--out", str(tmp_path / "table"), *QUICK]
+    assert "--validation for the table" in sentence(capsys, *common)
+    words = [*common, "--teacher", timm_spec, "--validation", str(pictures), "--balances", "fixed", "mgda"]
+    assert main([*words, "--compare-levels", "10", "60"]) == 0
+    rows = json.loads((tmp_path / "table" / "compare.json").read_text())["rows"]
+    assert [row["balance"] for row in rows] == ["fixed", "mgda"]
+    assert len(rows[0]["points"]) == 4
+    printed = capsys.readouterr().out
+    assert all(row["balance"] in printed for row in rows)

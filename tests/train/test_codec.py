@@ -90,3 +90,52 @@ def test_every_parameter_learns(codec, x):
     ((coded.latent_bits + coded.hyper_bits).sum() + 1e4 * (coded.view - x).square().sum()).backward()
     idle = [name for name, p in codec.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
     assert idle == []
+
+
+def gradients(codec, x, level, preference, hold_human, pictures=slice(None)):
+    """Name -> gradient of the squared error of some pictures' views, with the training noise of one fixed seed."""
+    codec.train().zero_grad()
+    torch.manual_seed(0)
+    coded = codec(x, level, preference, hold_human)
+    (coded.view - x)[pictures].square().sum().backward()
+    return {name: p.grad.clone() for name, p in codec.named_parameters() if p.grad is not None}
+
+
+@pytest.mark.parametrize("preference", [[0.0, 0.7], [0.7, 0.0], [0.3, 1.0], [0.0, 0.0]])
+@torch.no_grad()
+def test_held_views_are_the_views(codec, x, preference):
+    preference = torch.tensor(preference)
+    plain, held = (codec(x, LEVEL, preference, hold_human) for hold_human in (False, True))
+    torch.testing.assert_close(held.view, plain.view)
+    assert torch.equal(held.latent_bits, plain.latent_bits)
+
+
+def test_held_human_view_learns_from_human_pictures_only(codec, x):
+    preference = torch.tensor([0.8, 0.0])
+    acting = {id(p) for p in codec.synthesis.preference_parameters()}
+    trunk = [f"synthesis.{name}" for name, p in codec.synthesis.named_parameters() if id(p) not in acting]
+    held = gradients(codec, x, LEVEL, preference, True)
+    alone = gradients(codec, x, LEVEL, preference, False, pictures=slice(1, None))
+    plain = gradients(codec, x, LEVEL, preference, False)
+    for name in trunk:
+        torch.testing.assert_close(held[name], alone[name], rtol=1e-3, atol=1e-4)
+    assert any(not torch.allclose(plain[name], alone[name], rtol=1e-2) for name in trunk)
+    for name in set(plain) - set(trunk):
+        torch.testing.assert_close(held[name], plain[name], rtol=1e-3, atol=1e-4)
+
+
+def test_held_views_work_where_all_pictures_are_human(codec, x):
+    preference = torch.zeros(2)
+    held, plain = (gradients(codec, x, LEVEL, preference, hold_human) for hold_human in (True, False))
+    assert held.keys() == plain.keys()
+    for name, value in plain.items():
+        torch.testing.assert_close(held[name], value)
+
+
+def test_held_human_view_rests_where_no_picture_is_human(codec, x):
+    acting = {id(p) for p in codec.synthesis.preference_parameters()}
+    found = gradients(codec, x, LEVEL, torch.tensor([0.4, 1.0]), True)
+    for name, parameter in codec.synthesis.named_parameters():
+        gradient = found[f"synthesis.{name}"]
+        assert (gradient.abs().sum() > 0) == (id(parameter) in acting), name
+    assert found["analysis.stem.weight"].abs().sum() > 0

@@ -9,6 +9,7 @@ from ugicm_train.config import (
     LAMBDA_MAX,
     LAMBDA_MIN,
     PRESETS,
+    HyperpriorConfig,
     NetworkConfig,
     TrainConfig,
     field_sentences,
@@ -32,7 +33,7 @@ def test_scale_network_sums_stay_exact_in_float32(name):
 
 
 def test_unknown_preset_names_the_known_ones():
-    with pytest.raises(ValueError, match="nano, base, large"):
+    with pytest.raises(ValueError, match="nano, base, large, paper"):
         network_preset("huge")
 
 
@@ -95,7 +96,7 @@ def test_configs_survive_json_types():
         from_dict(TrainConfig, {"steps": 7, "wings": 2})
 
 
-@pytest.mark.parametrize("kind", [NetworkConfig, TrainConfig])
+@pytest.mark.parametrize("kind", [NetworkConfig, HyperpriorConfig, TrainConfig])
 def test_every_field_has_its_sentence(kind):
     sentences = field_sentences(kind)
     assert list(sentences) == [field.name for field in dataclasses.fields(kind)]

@@ -1,16 +1,14 @@
 """A folder of images as data: what is found, what is skipped, and which crops a step sees."""
 
-import dataclasses
 import logging
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tiny_train import TRAIN, draw_pictures
+from tiny_train import draw_pictures
 
 from ugicm_train.data import CropSource, find_images, read_image
-from ugicm_train.loop import HUMAN_SHARE, MACHINE_SHARE, draw_batch
 
 
 def png_with_broken_chunk(path):
@@ -107,38 +105,3 @@ def test_cache_limit_changes_nothing_but_memory(pictures):
     assert torch.equal(*draws)
     assert kept.cached > 0
     assert unkept.cached == 0
-
-
-def test_batches_are_a_function_of_seed_step_and_rank(pictures):
-    source = CropSource(pictures, smallest=64)
-    other_source = CropSource(pictures, smallest=64)
-    first = draw_batch(TRAIN, source, 3, rank=1, processes=2)
-    draw_batch(TRAIN, source, 4, rank=1, processes=2)
-    assert all(map(torch.equal, first, draw_batch(TRAIN, other_source, 3, rank=1, processes=2)))
-    others = [
-        draw_batch(TRAIN, source, 4, rank=1, processes=2),
-        draw_batch(TRAIN, source, 3, rank=0, processes=2),
-        draw_batch(dataclasses.replace(TRAIN, seed=1), source, 3, rank=1, processes=2),
-    ]
-    assert not any(torch.equal(first[0], other[0]) for other in others)
-
-
-def test_batches_cover_levels_and_the_whole_preference_axis(pictures):
-    source = CropSource(pictures, smallest=64)
-    config = dataclasses.replace(TRAIN, batch=512)
-    x, level, preference = draw_batch(config, source, 0)
-    assert x.shape == (512, 3, 64, 64)
-    assert 0 <= x.min() <= x.max() <= 1
-    assert (level.min(), level.max()) == (0, 63)
-    assert (preference.min(), preference.max()) == (0, 1)
-    assert (preference == 0).float().mean() == pytest.approx(HUMAN_SHARE, abs=0.07)
-    assert (preference == 1).float().mean() == pytest.approx(MACHINE_SHARE, abs=0.07)
-    between = preference[(preference > 0) & (preference < 1)]
-    assert between.mean() == pytest.approx(0.5, abs=0.1)
-
-
-def test_batches_are_shared_equally_or_refused(pictures):
-    source = CropSource(pictures, smallest=64)
-    assert len(draw_batch(TRAIN, source, 0, processes=2)[0]) == 2
-    with pytest.raises(ValueError, match="4 crops cannot be shared by 3"):
-        draw_batch(TRAIN, source, 0, processes=3)

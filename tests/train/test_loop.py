@@ -1,6 +1,7 @@
 """The training loop: it learns, it resumes exactly, and it stops with a sentence when it cannot go on."""
 
 import dataclasses
+import functools
 import json
 import os
 import subprocess
@@ -10,10 +11,13 @@ import pytest
 import torch
 from tiny_train import NETWORK, TRAIN, draw_pictures, tiny_codec
 
+from ugicm_train import fit as fitting
 from ugicm_train import loop
+from ugicm_train.board import Board, views
 from ugicm_train.checkpoint import CheckpointError, load_codec, save_weights
 from ugicm_train.data import CropSource
-from ugicm_train.loop import Trainer, TrainingError, fit
+from ugicm_train.fit import fit, time_left
+from ugicm_train.loop import Trainer, TrainingError
 
 
 class PixelTeacher:
@@ -34,7 +38,7 @@ def trainer(source, out, config=TRAIN, **options):
 
 
 def curve(run, steps):
-    return [run.train_step().total.item() for _ in range(steps)]
+    return [run.train_step()["loss"].item() for _ in range(steps)]
 
 
 def run_weights(run):
@@ -102,7 +106,7 @@ def test_a_loss_that_is_no_number_stops_the_run(source, tmp_path):
     run.train_step()
     with torch.no_grad():
         run.codec.synthesis.head.bias[0] = float("nan")
-    with pytest.raises(TrainingError, match=r"not finite at step 1: .*bpp.*mse.*levels \["):
+    with pytest.raises(TrainingError, match=r"not finite at step 1: .*bpp.*mse.*levels \[.*pictures \['.*\.png'"):
         run.train_step()
     assert run.step == 1
 
@@ -187,7 +191,7 @@ def test_log_lines_are_means_over_the_steps_they_cover(source, tmp_path, monkeyp
 
     def recorded():
         loss = step()
-        losses.append(loss.total.item())
+        losses.append(loss["loss"].item())
         return loss
 
     monkeypatch.setattr(run, "train_step", recorded)
@@ -198,13 +202,88 @@ def test_log_lines_are_means_over_the_steps_they_cover(source, tmp_path, monkeyp
     assert "images/s" in lines[0]
 
 
+def test_accumulated_gradients_are_those_of_the_whole_batch(source, tmp_path):
+    """In stage integer, where no noise is drawn, micro-batches must give the step of the whole batch."""
+    config = dataclasses.replace(TRAIN, stage="integer", accumulate=2, late_from=1.0)
+    parts, whole = (
+        trainer(source, tmp_path, c) for c in (config, dataclasses.replace(config, accumulate=1))
+    )
+    for _ in range(2):
+        terms = [run.train_step() for run in (parts, whole)]
+        for name, value in terms[1].items():
+            torch.testing.assert_close(terms[0][name], value, rtol=1e-4, atol=1e-5)
+    gradients = [[p.grad for p in run.codec.parameters() if p.grad is not None] for run in (parts, whole)]
+    assert len(gradients[0]) == len(list(parts.codec.scale_network.parameters()))
+    for one, other in zip(*gradients, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-6)
+
+
+def test_a_place_may_move_between_parts_of_a_run(source, tmp_path, caplog):
+    config = dataclasses.replace(TRAIN, stage="semantic", teacher="here.safetensors")
+    run = trainer(source, tmp_path, config, teacher=PixelTeacher())
+    curve(run, 1)
+    run.save()
+    moved = dataclasses.replace(config, teacher="there.safetensors")
+    again = trainer(source, tmp_path, moved, teacher=PixelTeacher())
+    again.resume()
+    assert again.step == 1
+    assert "here.safetensors so far and is there.safetensors" in caplog.text
+
+
+def test_time_left_counts_by_area(source, tmp_path):
+    config = dataclasses.replace(TRAIN, steps=100, batch=4, crop=64, late_batch=2, late_crop=128, late_from=0.5)
+    run = trainer(source, tmp_path, config)
+    run.step = 40
+    # 10 steps of 4 crops, then 50 of 2 crops that take four times as long each: 440 crops of 64 pixels.
+    assert time_left(run, 10.0) == "0:00:44"
+    run.step = 100
+    assert time_left(run, 10.0) == "0:00:00"
+
+
+def test_tensorboard_gets_losses_and_three_views(source, pictures, tmp_path, monkeypatch):
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    monkeypatch.setattr(fitting, "LINE_EVERY", 2)
+    run = trainer(source, tmp_path / "out")
+    board = Board(tmp_path / "board")
+    fit(run, validation=pictures, validate_every=3, board=board, report=lambda line: None)
+    board.close()
+    found = accumulator.EventAccumulator(str(tmp_path / "board"))
+    found.Reload()
+    tags = found.Tags()
+    assert {"train/loss", "train/bpp", "train/mse", "train/images_per_second", "validation/psnr_q8"} <= set(tags["scalars"])
+    assert [event.step for event in found.Scalars("train/loss")] == [2, 4, 6]
+    (image, *_) = found.Images("views/q32")
+    assert (image.width, image.height) == (4 * 96, 96)
+    shown = views(run.averaged_codec(), source.image(0), 32)
+    assert (shown[:, :96] == source.image(0)).all()
+    parts = [shown[:, start : start + 96] for start in (96, 192, 288)]
+    assert (parts[0] != parts[2]).any()
+
+
 @pytest.mark.slow
-def test_two_processes_train_one_network(tmp_path):
+def test_compiled_network_learns_the_same(source, tmp_path, monkeypatch):
+    # The backend that compiles graphs to C++ takes minutes for them; this one captures and differentiates the same graphs.
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="aot_eager"))
+    config = dataclasses.replace(TRAIN, steps=2, late_from=1.0)
+    plain = curve(trainer(source, tmp_path / "plain", config), 2)
+    compiled = trainer(source, tmp_path / "compiled", dataclasses.replace(config, compile=True))
+    assert curve(compiled, 2) == pytest.approx(plain, rel=0.05)
+    compiled.save()
+    assert load_codec(tmp_path / "compiled")[0].config == NETWORK
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", ["own", "torchrun"])
+@pytest.mark.parametrize("balance", ["plain", "upgrad"])
+def test_two_processes_train_one_network(tmp_path, launcher, balance, timm_spec):
     pictures = draw_pictures(tmp_path / "pictures")
     save_weights(tmp_path / "start", NETWORK, tiny_codec().state_dict(), [])
     options = {"steps": 4, "batch": 4, "crop": 64, "late-batch": 2, "late-crop": 64, "precision": "fp32", "warmup": 1}
     words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
-    command = [sys.executable, "-m", "ugicm_train.cli", "fit", "--data", pictures, "--init", tmp_path / "start"]
+    if balance == "upgrad":
+        words += ["--stage", "semantic", "--balance", balance, "--teacher", timm_spec]
+    start = ["-m", "torch.distributed.run", "--nproc-per-node", "2"] if launcher == "torchrun" else []
+    command = [sys.executable, *start, "-m", "ugicm_train.cli", "fit", "--data", pictures, "--init", tmp_path / "start"]
     command += ["--out", tmp_path / "run", "--threads", "1", "--processes", "2", *words]
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
@@ -213,4 +292,5 @@ def test_two_processes_train_one_network(tmp_path):
     trained, _ = load_codec(tmp_path / "run")
     start = tiny_codec().state_dict()
     assert all(torch.isfinite(value).all() for value in trained.state_dict().values())
+    assert done.stderr.count("Traceback") == 0
     assert any(not torch.equal(value, start[name]) for name, value in trained.state_dict().items())

@@ -45,6 +45,19 @@ def test_restored_optimizers_go_on_exactly(kind):
     assert all(map(torch.equal, codec.parameters(), other.parameters()))
 
 
+def test_moments_take_the_memory_order_of_their_weight():
+    layer = torch.nn.Conv2d(4, 8, 3).to(memory_format=torch.channels_last)
+    optimizers = make_optimizers(layer, "adam", 1e-2)
+    step(layer, optimizers, 0)
+    before = {name: value.clone() for name, value in optimizer_tensors(optimizers).items()}
+    fresh = make_optimizers(layer, "adam", 1e-2)
+    restore_optimizers(fresh, {name: value.contiguous() for name, value in before.items()})
+    moments = fresh[0].state[layer.weight]
+    for name in ("exp_avg", "exp_avg_sq"):
+        assert moments[name].stride() == layer.weight.stride()
+        assert torch.equal(moments[name], before[f"optimizer.0.0.{name}"])
+
+
 def test_learning_rate_reaches_every_group():
     optimizers = make_optimizers(tiny_codec(), "muon", 1e-3)
     set_learning_rate(optimizers, 0.5)

@@ -37,6 +37,13 @@ TRAIN = TrainConfig(
     precision="fp32",
 )
 
+CLIP_CONFIG = {
+    "embed_dim": 16,
+    "vision_cfg": {"image_size": 32, "layers": 4, "width": 32, "patch_size": 8, "head_width": 16},
+    "text_cfg": {"context_length": 8, "vocab_size": 64, "width": 16, "heads": 2, "layers": 1},
+}
+"""A CLIP of a few thousand weights, as open_clip's configuration files describe one."""
+
 
 def tiny_codec(seed: int = 0) -> Codec:
     """A random codec; the same seed gives the same weights."""

@@ -20,6 +20,7 @@ from ugicm_train.model.entropy import (
     index_to_scale,
     round_ste,
 )
+from ugicm_train.model.held import PreferenceSynthesis
 from ugicm_train.model.layers import Downsample, Pointwise, QualityTable, ResidualBlock, Upsample
 from ugicm_train.model.mean_network import MeanNetwork
 from ugicm_train.model.scale_network import HYPER_MAX, ScaleNetwork
@@ -78,7 +79,7 @@ class HyperAnalysis(nn.Module):
         return self.layers(self.enter(y))
 
 
-class Synthesis(nn.Module):
+class Synthesis(PreferenceSynthesis):
     """y_hat (N,M,h,w), quality and preference -> x_hat (N,3,16h,16w), unclipped."""
 
     def __init__(self, config: NetworkConfig) -> None:
@@ -137,11 +138,12 @@ class Codec(nn.Module):
         """Integer scale index of each hyper channel, (N,) int64 -> (N,Z) float, straight-through."""
         return clamp_recoverable(round_ste(self.hyper_scale(level) / LOG_STEP), 0, SCALE_COUNT - 1)
 
-    def forward(self, x: Tensor, level: Tensor, preference: Tensor) -> Coded:
+    def forward(self, x: Tensor, level: Tensor, preference: Tensor, hold_human: bool = False) -> Coded:
         """Training pass: x (N,3,H,W) in [0,1] with H, W multiples of 64, level (N,) int64, preference (N,).
 
         Symbols are rounded with a straight-through gradient; while training the rate sees uniform noise instead
-        (Minnen and Singh, "Channel-wise autoregressive entropy models", ICIP 2020).
+        (Minnen and Singh, "Channel-wise autoregressive entropy models", ICIP 2020). `hold_human` keeps pictures of a
+        preference above 0 from training the human view's synthesis (`Synthesis.held`).
         """
         y = self.analysis(F.pixel_unshuffle(x, PATCH), level)
         z = self.hyper_analysis(y).float()
@@ -151,7 +153,8 @@ class Codec(nn.Module):
         scale = index_to_scale(self.scale_network(z_hat, level))
         y_hat, mu = self.mean_network(z_hat, level, lambda mean, mask: round_ste((y - mean).float()))
         latent_bits = gaussian_bits(self._noisy((y - mu).float()), scale)
-        view = self.synthesis(y_hat, level, preference)
+        synthesis = self.synthesis.held if hold_human else self.synthesis
+        view = synthesis(y_hat, level, preference)
         return Coded(view.float(), latent_bits.sum((1, 2, 3)), hyper_bits.sum((1, 2, 3)))
 
     def _noisy(self, value: Tensor) -> Tensor:

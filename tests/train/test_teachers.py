@@ -1,0 +1,144 @@
+"""Teachers: distances that are zero for equal pictures, grow with damage and train, and specs that are read or refused."""
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from tiny_train import CLIP_CONFIG
+
+from ugicm_train import torchvision_schema
+from ugicm_train.teachers import open_teacher
+from ugicm_train.teachers.base import FeatureTeacher, Seen, cosine_distance, normalised_distance
+from ugicm_train.teachers.clip import ClipTeacher
+from ugicm_train.teachers.timm_net import MobileNetTeacher, TimmTeacher
+
+torchvision_schema.declare()
+import open_clip  # noqa: E402
+
+
+def picture(seed=0, side=64):
+    generator = torch.Generator().manual_seed(seed)
+    coarse = torch.rand(2, 3, 8, 8, generator=generator)
+    return torch.nn.functional.interpolate(coarse, size=(side, side), mode="bilinear")
+
+
+def is_a_distance(teacher, side=64):
+    """Zero for equal pictures, growing with noise, with gradients for the view alone."""
+    x, noise = picture(side=side), torch.randn(2, 3, side, side, generator=torch.Generator().manual_seed(1))
+    distances = [teacher.distance((x + amount * noise).clamp(0, 1), x) for amount in (0, 0.01, 0.05, 0.3)]
+    assert all(d.shape == (2,) for d in distances)
+    assert distances[0].abs().max() < 1e-6
+    means = [d.mean().item() for d in distances]
+    assert means == sorted(means)
+    view = (x * 0.9).requires_grad_()
+    teacher.train().distance(view, x, 0.5).sum().backward()
+    assert not teacher.training
+    assert view.grad.abs().sum() > 0
+    assert all(parameter.grad is None for parameter in teacher.parameters())
+
+
+def test_schemas_are_declared_once():
+    assert torchvision_schema.declare() is torchvision_schema.declare()
+    assert hasattr(torch.ops.torchvision, "nms")
+
+
+def test_distances():
+    a, b = torch.tensor([[1.0, 0.0], [3.0, 4.0]]), torch.tensor([[0.0, 1.0], [6.0, 8.0]])
+    torch.testing.assert_close(cosine_distance(a, b), torch.tensor([1.0, 0.0]))
+    maps = a[:, :, None, None], b[:, :, None, None]
+    torch.testing.assert_close(normalised_distance(*maps), torch.tensor([2.0, 0.25]))
+
+
+def test_embedding_and_depths_share_the_distance():
+    class Half(FeatureTeacher):
+        def look(self, x):
+            return Seen([x, 2 * x], x.flatten(1))
+
+    x = torch.ones(1, 3, 4, 4)
+    assert Half().distance(2 * x, x).item() == pytest.approx(0.5 * 1 + 0.5 * 0)
+
+
+def test_missing_and_foreign_files_are_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="do not exist"):
+        MobileNetTeacher(tmp_path / "none.safetensors")
+    save_file({"a": torch.zeros(1)}, tmp_path / "other.safetensors")
+    with pytest.raises(ValueError, match="not a timm mobilenetv2_100 file"):
+        MobileNetTeacher(tmp_path / "other.safetensors")
+    for name in ("text.safetensors", "text.pth"):
+        (tmp_path / name).write_text("not tensors at all")
+        with pytest.raises(ValueError, match=name):
+            open_teacher(str(tmp_path / name))
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        ("open_clip:ViT-B-32", "open_clip:ARCH:TAG"),
+        ("open_clip:Perceptron:openai", "no architecture 'Perceptron'"),
+        ("open_clip:ViT-B-32:closedai", "neither a file nor a tag of ViT-B-32"),
+        ("timm:mobilenetv2_100", "timm:ARCH:FILE"),
+        ("timm:perceptron:a.safetensors", "no network 'perceptron'"),
+        ("timm:mobilenetv2_100:a.safetensors?wings=2", "unknown options"),
+        ("nowhere.safetensors", "do not exist"),
+    ],
+)
+def test_bad_specs_say_what_is_wrong(spec, words):
+    with pytest.raises((ValueError, FileNotFoundError), match=words):
+        open_teacher(spec)
+
+
+def test_timm_teacher(timm_spec):
+    teacher = open_teacher(timm_spec)
+    assert isinstance(teacher, TimmTeacher)
+    seen = teacher.look(picture())
+    assert len(seen.maps) == 5
+    assert seen.embedding.shape == (2, 1280)
+    is_a_distance(teacher)
+
+
+def test_timm_normalisation_is_timms_or_the_given_one(timm_spec):
+    own = open_teacher(timm_spec)
+    given = open_teacher(f"{timm_spec}?mean=0.5&std=0.25&pad_type=same")
+    torch.testing.assert_close(own.mean.flatten(), torch.tensor([0.485, 0.456, 0.406]))
+    assert given.mean.flatten().tolist() == [0.5] * 3
+    assert given.std.flatten().tolist() == [0.25] * 3
+
+
+def test_clip_teacher(clip_spec):
+    teacher = open_teacher(clip_spec)
+    assert isinstance(teacher, ClipTeacher)
+    seen = teacher.look(picture())
+    assert [m.shape for m in seen.maps] == [(2, 32, 4, 4)] * 4
+    assert seen.embedding.shape == (2, CLIP_CONFIG["embed_dim"])
+    is_a_distance(teacher)
+
+
+def test_clip_teacher_sees_what_the_model_sees(clip_spec):
+    """Normalisation and resize: at the tower's own size the embedding is that of open_clip's own preprocessing."""
+    _, arch, file = clip_spec.split(":", 2)
+    model, _, preprocess = open_clip.create_model_and_transforms(arch, pretrained=file)
+    normalise = preprocess.transforms[-1]
+    x = picture(side=32)
+    with torch.no_grad():
+        expected = model.eval().encode_image(normalise(x))
+        found = open_teacher(clip_spec).look(x).embedding
+    torch.testing.assert_close(found, expected)
+
+
+def test_a_clip_file_of_another_architecture_is_one_error(clip_spec, tmp_path):
+    _, arch, _ = clip_spec.split(":", 2)
+    torch.save({"a": torch.zeros(1)}, tmp_path / "other.pt")
+    with pytest.raises(RuntimeError, match="could not be loaded"):
+        open_teacher(f"open_clip:{arch}:{tmp_path / 'other.pt'}")
+
+
+@pytest.mark.weights
+def test_mobilenet_measures_damage(teacher_file, photo):
+    teacher = open_teacher(str(teacher_file))
+    x = torch.tensor(photo[128:256, 128:256]).permute(2, 0, 1)[None].float() / 255
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randn(x.shape, generator=generator)
+    distances = [teacher.distance((x + amount * noise).clamp(0, 1), x).item() for amount in (0, 0.02, 0.1, 0.4)]
+    assert distances[0] == 0
+    assert distances == sorted(distances)
+    assert 0.1 < distances[-1] < 3
+    is_a_distance(teacher)

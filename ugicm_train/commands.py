@@ -1,0 +1,165 @@
+"""What the commands of `ugicm-train` do. Heavy modules are loaded when a command needs them."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from ugicm_train.config import QUALITY_LEVELS, TrainConfig, network_preset
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+    from ugicm_train.run import RunOptions
+
+
+def run_describe(args: argparse.Namespace) -> int:
+    """Print the counts of a preset."""
+    from ugicm_train.describe import describe
+
+    found = describe(network_preset(args.preset))
+    print(f"preset {args.preset}")
+    print(f"  parameters     {found.parameters:,}")
+    print(f"  encoder        {found.encoder_parameters:,} parameters, {found.encoder_kmac:.1f} kMAC/pixel")
+    print(f"  decoder        {found.decoder_parameters:,} parameters, {found.decoder_kmac:.1f} kMAC/pixel")
+    print(f"  scale network  {found.scale_network_kmac:.2f} kMAC/pixel (on both sides; integer but for the paper's)")
+    return 0
+
+
+def _settings(args: argparse.Namespace) -> TrainConfig:
+    """The training settings of the command line."""
+    names = (field.name for field in dataclasses.fields(TrainConfig))
+    return TrainConfig(**{name: getattr(args, name) for name in names if hasattr(args, name)})
+
+
+def _run_options(args: argparse.Namespace) -> RunOptions:
+    from ugicm_train.run import RunOptions
+
+    names = (field.name for field in dataclasses.fields(RunOptions))
+    return RunOptions(**{name: getattr(args, name) for name in names if hasattr(args, name)})
+
+
+def _launched(args: argparse.Namespace, precision: str) -> Fabric:
+    """The devices of the command line, ready in every process."""
+    import torch
+
+    from ugicm_train.loop import make_fabric
+
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    fabric = make_fabric(precision, args.device, args.processes, args.nodes)
+    fabric.launch()
+    return fabric
+
+
+def run_fit(args: argparse.Namespace) -> int:
+    """Train one stage to its end."""
+    from ugicm_train.run import train_stage
+
+    config = _settings(args)
+    fabric = _launched(args, config.precision)
+    network, options = network_preset(args.preset), _run_options(args)
+    train_stage(config, network, args.out, options, fabric, init=args.init, resume=args.resume)
+    return 0
+
+
+def run_recipe(args: argparse.Namespace) -> int:
+    """Train the stages of a recipe that are not finished yet."""
+    from ugicm_train import recipe as recipes
+
+    if args.name == "list":
+        for name in recipes.recipe_names():
+            print(f"{name:10} {recipes.load_recipe(name).description}")
+        return 0
+    recipe = recipes.load_recipe(args.name).with_settings(args.teacher, args.steps, args.instances)
+    if not args.data or not args.out:
+        raise ValueError(f"recipe {recipe.name} needs --data DIR and --out RUN")
+    if recipe.needs_teacher:
+        raise ValueError(f"recipe {recipe.name} has stages with a machine objective: give --teacher")
+    recipes.progress(recipe, args.out)
+    from ugicm_train.run import train_stage
+
+    fabric = _launched(args, recipe.precision)
+    options = dataclasses.replace(_run_options(args), proposals=args.out / "proposals")
+    train = functools.partial(train_stage, options=options, fabric=fabric)
+    recipes.run_recipe(recipe, args.out, train, print if fabric.is_global_zero else lambda text: None)
+    return 0
+
+
+def run_compare(args: argparse.Namespace) -> int:
+    """Train a stage with every balance and print the table."""
+    from ugicm_train.compare import compare
+    from ugicm_train.run import train_stage
+
+    config = _settings(args)
+    if not config.needs_teacher or not config.teacher or not args.validation:
+        raise ValueError("compare needs a stage with a machine objective, --teacher, and --validation for the table")
+    if len(args.compare_levels) < 2:
+        raise ValueError(f"compare needs at least two levels, got {args.compare_levels}")
+    fabric = _launched(args, config.precision)
+    train = functools.partial(train_stage, options=dataclasses.replace(_run_options(args), validation=None), fabric=fabric)
+    report = functools.partial(print, flush=True) if fabric.is_global_zero else lambda text: None
+    levels = sorted(args.compare_levels)
+    compare(config, args.balances, args.init, args.out, args.validation, levels, train, report)
+    return 0
+
+
+def run_evaluate(args: argparse.Namespace) -> int:
+    """Print a table of rate, PSNR and what the judges find."""
+    from ugicm_train.checkpoint import load_codec
+    from ugicm_train.data import find_images, read_image
+    from ugicm_train.evaluate import evaluate
+    from ugicm_train.judges import judges_for
+    from ugicm_train.teachers import open_teacher
+
+    codec, _ = load_codec(args.checkpoint)
+    files = find_images(args.data)[: args.images]
+    judges = judges_for(open_teacher(args.teacher) if args.teacher else None, args.text, args.labels, files)
+    images = [read_image(path) for path in files]
+    print(" ".join(["level preference     bpp   PSNR", *(f"{name:>8}" for name in judges)]))
+    for point in evaluate(codec, images, args.levels, args.preferences, judges):
+        figures = [f"{value:8.4f}" for value in point.judged.values()]
+        print(" ".join([f"{point.level:5d} {point.preference:10.2f} {point.bpp:7.4f} {point.psnr:6.3f}", *figures]))
+    return 0
+
+
+def run_ablate(args: argparse.Namespace) -> int:
+    """Print the rate change of every branch."""
+    from ugicm_train.ablation import SLOPE_STEP, ablate
+    from ugicm_train.checkpoint import load_codec
+    from ugicm_train.data import find_images, read_image
+    from ugicm_train.model.build import as_codec
+
+    if max(args.levels) + SLOPE_STEP >= QUALITY_LEVELS:
+        raise ValueError(f"levels must be at most {QUALITY_LEVELS - 1 - SLOPE_STEP} here, got {max(args.levels)}")
+    codec = as_codec(load_codec(args.checkpoint)[0], "ablate")
+    images = [read_image(path) for path in find_images(args.data)[: args.images]]
+    print(f"{'branch':42s} parameters  rate change at equal PSNR, levels {args.levels}")
+    for branch in ablate(codec, images, args.levels):
+        changes = " ".join(f"{change:+7.1%}" for change in branch.rate_change)
+        print(f"{branch.name:42s} {branch.parameters:10,d}  {changes}", flush=True)
+    return 0
+
+
+def run_pack(args: argparse.Namespace) -> int:
+    """Write the weights as float16; exporting the result gives the same bundle, because export rounds them so anyway."""
+    from ugicm_train.checkpoint import load_codec, save_weights
+
+    codec, history = load_codec(args.checkpoint)
+    save_weights(args.out, codec.config, codec.state_dict(), history, half=True)
+    print(f"wrote {args.out}")
+    return 0
+
+
+COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
+    "describe": run_describe,
+    "fit": run_fit,
+    "recipe": run_recipe,
+    "compare": run_compare,
+    "evaluate": run_evaluate,
+    "ablate": run_ablate,
+    "pack": run_pack,
+}

@@ -1,0 +1,29 @@
+"""Frozen networks whose features say what a picture means: the machine objective without labels."""
+
+from __future__ import annotations
+
+from ugicm_train.teachers.base import FeatureTeacher, Seen, Teacher
+
+__all__ = ["FeatureTeacher", "Seen", "Teacher", "open_teacher"]
+
+
+def open_teacher(spec: str) -> FeatureTeacher:
+    """The teacher that `spec` names; ValueError or FileNotFoundError says what is wrong with it.
+
+    `open_clip:ARCH:TAG` and `open_clip:ARCH:FILE` are the visual tower of a CLIP, `timm:ARCH:FILE` is a network of timm (with
+    `?mean=0.5&std=0.5` where the file wants another normalisation than timm's), and FILE alone is timm's mobilenetv2_100
+    with TensorFlow's padding and normalisation.
+    """
+    family, _, rest = spec.partition(":")
+    if family == "open_clip":
+        from ugicm_train.teachers.clip import ClipTeacher
+
+        arch, _, weights = rest.partition(":")
+        if not arch or not weights:
+            raise ValueError(f"teacher {spec!r} is not open_clip:ARCH:TAG or open_clip:ARCH:FILE")
+        return ClipTeacher(arch, weights)
+    from ugicm_train.teachers.timm_net import MobileNetTeacher, open_timm
+
+    if family == "timm":
+        return open_timm(spec, rest)
+    return MobileNetTeacher(spec)
