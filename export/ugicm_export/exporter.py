@@ -79,8 +79,6 @@ def export_bundle(
     """
     if out.exists() and not replace:
         raise FileExistsError(f"{out} exists; remove it or give --force")
-    found, history = load_codec(checkpoint)
-    codec = as_codec(found, "export")
     if opset not in OPSETS:
         raise ValueError(f"opset is {opset}, expected {OPSETS.start}..{OPSETS.stop - 1}")
     check_modules(request.targets)
@@ -92,7 +90,8 @@ def export_bundle(
         raise TargetError(f"--device is {request.device}, expected cpu or gpu for target triton")
     if request.calibration is not None:
         picture_files(request.calibration, AT_LEAST)
-    codec, history = load_codec(checkpoint)
+    found, history = load_codec(checkpoint)
+    codec = as_codec(found, "export")
     if half_weights:
         codec = rounded_to_half(codec)
     draft = _draft(codec, opset, request, progress)

@@ -138,7 +138,7 @@ class Engines:
         self, images: Sequence[np.ndarray], levels: Sequence[int], tile: Tile, release: bool
     ) -> list[np.ndarray]:
         outer = tile.outer
-        pieces = np.stack([_cut(image, outer.scaled(MULTIPLE)) for image in images])
+        pieces = np.stack([cut(image, outer.scaled(MULTIPLE)) for image in images])
         z, r = self.load(ENCODER).run({"image": pieces, "quality": np.array(levels, np.int64)}, release=release)
         manifest = self._bundle.manifest
         rows, columns = outer.bottom - outer.top, outer.right - outer.left
@@ -190,7 +190,7 @@ def _batch(arrays: Sequence[np.ndarray]) -> np.ndarray:
     return batch
 
 
-def _cut(image: np.ndarray, pixels: Rect) -> np.ndarray:
+def cut(image: np.ndarray, pixels: Rect) -> np.ndarray:
     """A part of a picture; what lies below or to the right of it repeats the last row and column."""
     piece = image[_area(pixels)]
     below = pixels.bottom - pixels.top - piece.shape[0]

@@ -7,7 +7,15 @@ from tiny_train import CLIP_CONFIG
 
 from ugicm_train import torchvision_schema
 from ugicm_train.teachers import open_teacher
-from ugicm_train.teachers.base import FeatureTeacher, Seen, cosine_distance, normalised_distance
+from ugicm_train.teachers.base import (
+    EMBEDDING_SHARE,
+    LENGTH_CAP,
+    LENGTH_SHARE,
+    FeatureTeacher,
+    Seen,
+    cosine_distance,
+    normalised_distance,
+)
 from ugicm_train.teachers.clip import ClipTeacher
 from ugicm_train.teachers.timm_net import MobileNetTeacher, TimmTeacher
 
@@ -45,7 +53,14 @@ def test_distances():
     a, b = torch.tensor([[1.0, 0.0], [3.0, 4.0]]), torch.tensor([[0.0, 1.0], [6.0, 8.0]])
     torch.testing.assert_close(cosine_distance(a, b), torch.tensor([1.0, 0.0]))
     maps = a[:, :, None, None], b[:, :, None, None]
-    torch.testing.assert_close(normalised_distance(*maps), torch.tensor([2.0, 0.25]))
+    # orthogonal directions of equal length; equal directions, half the length
+    torch.testing.assert_close(normalised_distance(*maps), torch.tensor([2.0, LENGTH_SHARE * 0.25]))
+    far = torch.full((1, 1, 1, 1), 1e6)
+    assert normalised_distance(far, torch.ones_like(far)).item() == pytest.approx(LENGTH_SHARE * LENGTH_CAP)
+    empty = torch.cat([torch.ones(1, 2, 1, 1), torch.zeros(1, 2, 1, 1)], dim=3)
+    damaged = empty.clone()
+    damaged[..., 1] = 0.5  # counts little where the original holds nothing
+    assert normalised_distance(damaged, empty).item() < 0.01
 
 
 def test_embedding_and_depths_share_the_distance():
@@ -54,7 +69,7 @@ def test_embedding_and_depths_share_the_distance():
             return Seen([x, 2 * x], x.flatten(1))
 
     x = torch.ones(1, 3, 4, 4)
-    assert Half().distance(2 * x, x).item() == pytest.approx(0.5 * 1 + 0.5 * 0)
+    assert Half().distance(2 * x, x).item() == pytest.approx((1 - EMBEDDING_SHARE) * LENGTH_SHARE, rel=1e-4)
 
 
 def test_missing_and_foreign_files_are_named(tmp_path):
@@ -138,7 +153,7 @@ def test_mobilenet_measures_damage(teacher_file, photo):
     generator = torch.Generator().manual_seed(0)
     noise = torch.randn(x.shape, generator=generator)
     distances = [teacher.distance((x + amount * noise).clamp(0, 1), x).item() for amount in (0, 0.02, 0.1, 0.4)]
-    assert distances[0] == 0
+    assert distances[0] == pytest.approx(0, abs=1e-6)
     assert distances == sorted(distances)
     assert 0.1 < distances[-1] < 3
     is_a_distance(teacher)

@@ -9,8 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-EMBEDDING_SHARE = 0.5
+EMBEDDING_SHARE = 0.25
 """Share of the embedding in the distance of a teacher that has one; the depths have the rest."""
+LENGTH_SHARE, LENGTH_CAP = 0.1, 4.0
+"""Weight and cap of the difference in length in the distance of two feature maps."""
 SMALLEST_SIDE = 64
 """A teacher sees at least so many pixels per side: on less, its deepest map can be empty, and a distance to nothing is endless."""
 
@@ -37,9 +39,17 @@ class Seen:
 
 
 def normalised_distance(found: Tensor, original: Tensor) -> Tensor:
-    """|a - b|^2 / |b|^2 per picture: (N,C,h,w) twice -> (N,)."""
+    """How far feature maps (N,C,h,w) are apart, position by position, at most 4.4 on average -> (N,).
+
+    The squared distance between the directions of the two feature vectors of a position (as in LPIPS, arXiv 1801.03924) and
+    a tenth of the squared relative difference of their lengths, which is capped; positions count by the original's length.
+    """
     a, b = found.float(), original.float()
-    return (a - b).square().sum((1, 2, 3)) / b.square().sum((1, 2, 3)).clamp_min(1e-6)
+    length_a, length_b = ((t.square().sum(1, keepdim=True) + 1e-8).sqrt() for t in (a, b))
+    direction = (a / length_a - b / length_b).square().sum(1, keepdim=True)
+    length = (length_a / length_b.clamp_min(1e-3) - 1).square().clamp(max=LENGTH_CAP)
+    importance = length_b / length_b.mean((1, 2, 3), keepdim=True)
+    return ((direction + LENGTH_SHARE * length) * importance).mean((1, 2, 3))
 
 
 def cosine_distance(found: Tensor, original: Tensor) -> Tensor:
@@ -57,7 +67,7 @@ def resized(x: Tensor, height: int, width: int, mode: str = "bilinear") -> Tenso
 class FeatureTeacher(nn.Module):
     """A frozen network seen at several depths. Subclasses say what it sees; resize and normalisation are theirs.
 
-    Distance: mean over the depths of the normalised distance, and, where there is an embedding, the mean of that and of the
+    Distance: mean over the depths of the normalised distance, and, where there is an embedding, a mixture of that and of the
     cosine distance of the embeddings. Parts below 64 pixels are enlarged, and nothing is shrunk below that.
     """
 

@@ -61,7 +61,7 @@ class MobileNetTeacher(FeatureTeacher):
         self.freeze()
 
     def look(self, x: Tensor) -> Seen:
-        """Feature maps after six block groups and the head, at the picture's own size."""
+        """Feature maps after six block groups and the head, at the picture's own size; the embedding is the head's mean."""
         x = x.contiguous(memory_format=torch.channels_last)
         h = self.net.bn1(self.net.conv_stem(x * 2 - 1))
         found = []
@@ -69,7 +69,8 @@ class MobileNetTeacher(FeatureTeacher):
             h = block(h)
             if depth in self.DEPTHS:
                 found.append(h)
-        return Seen([*found, self.net.bn2(self.net.conv_head(h))])
+        head = self.net.bn2(self.net.conv_head(h))
+        return Seen([*found, head], head.mean((2, 3)))
 
 
 class TimmTeacher(FeatureTeacher):

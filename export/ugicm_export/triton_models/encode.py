@@ -6,11 +6,13 @@ import numpy as np
 import triton_python_backend_utils as pb_utils
 import ugicm_coder
 from ugicm import entropy
-from ugicm.bitstream import DEFAULT_BAND_HEIGHT, Stream, check_size, serialise
+from ugicm.bitstream import DEFAULT_BAND_HEIGHT, Stream, check_size, padded, serialise
 from ugicm.bundle import Bundle
-from ugicm.codec import pad, quality_to_level
+from ugicm.checks import quality_to_level
+from ugicm.engines import cut
 from ugicm.errors import UgicmError
 from ugicm.manifest import ENTROPY
+from ugicm.tiles import Rect
 
 MAX_PIXELS = 1 << 26
 
@@ -46,7 +48,7 @@ class TritonPythonModel:
             model_name="ugicm_encoder",
             requested_output_names=["z", "r"],
             inputs=[
-                pb_utils.Tensor("image", pad(image)[None]),
+                pb_utils.Tensor("image", cut(image, Rect(0, 0, padded(height), padded(width)))[None]),
                 pb_utils.Tensor("quality", np.array([[level]], np.int64)),
             ],
         )
