@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 import functools
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ugicm_train.config import QUALITY_LEVELS, TrainConfig, network_preset
@@ -149,9 +150,16 @@ def run_pack(args: argparse.Namespace) -> int:
     from ugicm_train.checkpoint import load_codec, save_weights
 
     codec, history = load_codec(args.checkpoint)
-    save_weights(args.out, codec.config, codec.state_dict(), history, half=True)
+    shown = [stage | {name: _without_folder(stage[name]) for name in ("teacher", "instances") if name in stage} for stage in history]
+    save_weights(args.out, codec.config, codec.state_dict(), shown, half=True)
     print(f"wrote {args.out}")
     return 0
+
+
+def _without_folder(place: str) -> str:
+    """A file's name, or `family:ARCH:` and a file's name: a packed checkpoint goes to others, whose folders are not ours."""
+    family, colon, file = place.rpartition(":")
+    return family + colon + Path(file).name
 
 
 COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {

@@ -207,7 +207,7 @@ class _Feeds:
 def measured_ranges(model: onnx.ModelProto, feeds: list[dict[str, np.ndarray]]) -> Any:
     """Smallest and largest value of each tensor over all feeds, as ONNX Runtime's quantiser takes them.
 
-    Percentiles and entropy clip rare strong features of balanced channels and measured worse (docs/export.md).
+    Percentiles clip the rare strong features of balanced channels: docs/export.md tells what that costs.
     """
     from onnxruntime.quantization import CalibrationMethod
     from onnxruntime.quantization.calibrate import create_calibrator

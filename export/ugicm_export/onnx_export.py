@@ -27,8 +27,9 @@ _AXES = {
     "z": {0: "batch", 2: "height_64", 3: "width_64"},
     "r": {0: "batch", 2: "height_16", 3: "width_16"},
     "quality": {0: "batch"},
-    "preference": {0: "batch"},
+    "preference": {0: "views"},
 }
+"""Sizes that are free. `views` is `batch`, or any number where batch is 1: several views of one picture."""
 
 
 def encoder_onnx(codec: Codec, opset: int = OPSET) -> bytes:
@@ -95,6 +96,9 @@ def _traced(view: nn.Module, inputs: dict[str, Tensor], outputs: list[str], opse
     """Trace and simplify; `onnxslim` folds constants, and drops what the tracer left over."""
     import onnxslim
 
+    axes = {name: _AXES[name] for name in [*inputs, *outputs]}
+    if "preference" in inputs:
+        axes["image"] = axes["image"] | {0: "views"}
     buffer = io.BytesIO()
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
@@ -105,7 +109,7 @@ def _traced(view: nn.Module, inputs: dict[str, Tensor], outputs: list[str], opse
             buffer,  # type: ignore[arg-type]
             input_names=list(inputs),
             output_names=outputs,
-            dynamic_axes={name: _AXES[name] for name in [*inputs, *outputs]},
+            dynamic_axes=axes,
             opset_version=opset,
             do_constant_folding=True,
             dynamo=False,

@@ -10,7 +10,7 @@ import pytest
 import torch
 from tiny_train import NETWORK, tiny_codec
 
-from ugicm_train.checkpoint import load_codec, save_weights
+from ugicm_train.checkpoint import load_codec, read_config, save_weights
 from ugicm_train.cli import main
 from ugicm_train.config import TrainConfig, field_sentences, network_preset
 from ugicm_train.describe import describe
@@ -87,6 +87,15 @@ def test_pack_halves_the_weights(start, tmp_path):
     packed, _ = load_codec(tmp_path / "packed")
     for name, value in tiny_codec().state_dict().items():
         assert torch.equal(packed.state_dict()[name], value.half().float()), name
+
+
+def test_pack_tells_no_folders(start, tmp_path):
+    network, history = read_config(start)
+    stages = [*history, {"stage": "semantic", "teacher": "open_clip:ViT-B-32:/home/me/clip.pt", "instances": ""}]
+    save_weights(tmp_path / "own", network, load_codec(start)[0].state_dict(), stages)
+    assert main(["pack", str(tmp_path / "own"), "--out", str(tmp_path / "packed")]) == 0
+    _, packed = read_config(tmp_path / "packed")
+    assert packed == [*history, {"stage": "semantic", "teacher": "open_clip:ViT-B-32:clip.pt", "instances": ""}]
 
 
 def test_missing_data_is_one_sentence(tmp_path, capsys):
