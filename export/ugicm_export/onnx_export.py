@@ -29,7 +29,7 @@ _AXES = {
     "quality": {0: "batch"},
     "preference": {0: "views"},
 }
-"""Sizes that are free. `views` is `batch`, or any number where batch is 1: several views of one picture."""
+"""Sizes that are free. `views` equals `batch`: fed one picture and two preferences, ONNX Runtime 1.31 takes a buffer of one for two."""
 
 
 def encoder_onnx(codec: Codec, opset: int = OPSET) -> bytes:

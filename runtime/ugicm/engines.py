@@ -152,12 +152,10 @@ class Engines:
     ) -> np.ndarray:
         outer = tile.outer
         origin = Rect(LATENT_ROWS_PER_UNIT * first_row, 0, 0, 0)
-        # Several views of one picture share what does not depend on the preference: the graph broadcasts a single z and r.
-        coded = symbols[:1] if all(one is symbols[0] for one in symbols) else symbols
         feeds = {
-            "z": _batch([one.z[_planes(outer)] for one in coded]),
-            "r": _batch([one.r[_planes(_latent(outer), origin)] for one in coded]),
-            "quality": np.array([one.level for one in coded], np.int64),
+            "z": _batch([one.z[_planes(outer)] for one in symbols]),
+            "r": _batch([one.r[_planes(_latent(outer), origin)] for one in symbols]),
+            "quality": np.array([one.level for one in symbols], np.int64),
             "preference": np.array(preferences, np.float32),
         }
         (images,) = self.load(DECODER).run(feeds, release=release)

@@ -12,7 +12,7 @@ from ugicm.bitstream import Box, parse, serialise
 from ugicm.bundle import Bundle, write_bundle
 from ugicm.checks import quality_to_level
 from ugicm.codec import Codec
-from ugicm.engines import _cut
+from ugicm.engines import cut
 from ugicm.errors import (
     CorruptStreamError,
     EngineError,
@@ -121,7 +121,7 @@ def test_pillow_notes_become_warnings(codec):
 
 
 def test_padding_repeats_the_edge(picture):
-    padded = _cut(picture, Rect(0, 0, 128, 192))
+    padded = cut(picture, Rect(0, 0, 128, 192))
     assert padded.shape == (128, 192, 3)
     np.testing.assert_array_equal(padded[:70, :133], picture)
     assert (padded[70:, :133] == picture[-1]).all()
