@@ -11,7 +11,6 @@ namespace ugicm {
 namespace {
 
 constexpr std::array<std::uint8_t, 8> kMagic = {0x8B, 'U', 'G', 'E', '\r', '\n', 0x1A, '\n'};
-constexpr std::uint8_t kVersion = 2;
 constexpr std::size_t kChecksumBytes = 4;
 
 }  // namespace
@@ -23,7 +22,7 @@ Status EntropyModel::parse(const std::uint8_t* data, std::size_t size) {
     if (crc32c(data, size - kChecksumBytes) != trailer.u32()) return Status::kModelChecksum;
 
     ByteReader reader(data + kMagic.size(), size - kMagic.size() - kChecksumBytes);
-    const bool known = reader.u8() == kVersion && reader.u8() == kPrecision && reader.u8() == kBlock && reader.u8() == kScales;
+    const bool known = reader.u8() == kModelVersion && reader.u8() == kPrecision && reader.u8() == kBlock && reader.u8() == kScales;
     if (reader.failed()) return Status::kModelTruncated;
     if (!known) return Status::kModelVersion;
     const int flag_contexts = reader.u8();

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "ugicm/crc32c.h"
+#include "ugicm/entropy_model.h"
 #include "ugicm/scale_network.h"
 #include "ugicm/tables.h"
 
@@ -68,7 +69,10 @@ inline void seal(Bytes& file) { put(file, ugicm::crc32c(file.data(), file.size()
 
 inline Bytes sample_model(std::uint64_t seed, const SampleSize& size = {}) {
     Random random(seed);
-    Bytes out = {0x8B, 'U', 'G', 'E', '\r', '\n', 0x1A, '\n', 1, ugicm::kPrecision, ugicm::kBlock, ugicm::kScales, 5, 9};
+    Bytes out = {0x8B, 'U', 'G', 'E', '\r', '\n', 0x1A, '\n'};
+    for (const int value : {int{ugicm::kModelVersion}, int{ugicm::kPrecision}, int{ugicm::kBlock}, int{ugicm::kScales}, 5, 9}) {
+        put(out, static_cast<std::uint64_t>(value), 1);
+    }
     for (const std::size_t n : {size.qualities, size.hyper, size.wide, size.narrow, size.latent}) put(out, n, 2);
     for (int index = 0; index < ugicm::kScales; ++index) put_table(out, index);
     for (std::size_t context = 0; context < 5; ++context) put(out, 2040 - 200 * context, 2);

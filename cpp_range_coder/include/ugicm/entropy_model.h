@@ -13,6 +13,7 @@
 
 namespace ugicm {
 
+constexpr std::uint8_t kModelVersion = 2;                     // of entropy.bin
 constexpr std::size_t kMaxMapPixels = std::size_t{1} << 24;  // hyper-latent positions of one picture
 
 class EntropyModel {
