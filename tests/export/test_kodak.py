@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,7 @@ pytestmark = [
     pytest.mark.weights,
     pytest.mark.skipif(not MODEL.exists(), reason="this tree has no models/nano"),
     pytest.mark.skipif(not KODAK.is_dir(), reason="the shared data is not beside the repository"),
+    pytest.mark.skipif("UGICM_EXHAUSTIVE" not in os.environ, reason="takes a quarter of an hour: set UGICM_EXHAUSTIVE=1"),
 ]
 
 
