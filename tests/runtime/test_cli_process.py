@@ -60,7 +60,8 @@ def test_a_closed_pipe_is_an_error_not_a_traceback(environment, tmp_path, stream
 def test_signals_leave_no_partial_file(environment, tmp_path, number):
     # The process is stopped inside the write, after the temporary file exists.
     script = (
-        "import os, sys, time\n"
+        "import os, signal, sys, time\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's background jobs inherit it ignored
         "from ugicm import files, cli\n"
         "def slow(descriptor):\n"
         "    print('writing', flush=True)\n"
