@@ -39,10 +39,8 @@ lint: $(DEV)/.installed
 	$(DEV)/bin/ruff check .
 	$(DEV)/bin/mypy
 
-# The training tests have a process of their own: at the end of a long one, building networks takes many times as long.
 pytest: $(DEV)/.installed
-	$(DEV)/bin/python -m pytest $(or $(TESTS),--ignore tests/train)
-	$(if $(TESTS),,$(DEV)/bin/python -m pytest tests/train)
+	$(DEV)/bin/python -m pytest $(TESTS)
 
 test-cpp: $(DEV)/.installed
 	$(DEV)/bin/cmake -S cpp_range_coder -B build/cpp-release -DCMAKE_BUILD_TYPE=Release

@@ -70,6 +70,8 @@ class CropSource:
 
     def image(self, index: int) -> np.ndarray | None:
         """Pixels of image `index`, or None where the file is corrupt or smaller than a crop (warned and counted once)."""
+        if self.unusable == len(self.paths):
+            raise ValueError(f"none of the {len(self.paths)} images can be used, as was said before")
         if index in self.cache:
             return self.cache[index]
         path = self.paths[index]

@@ -105,3 +105,11 @@ def test_cache_limit_changes_nothing_but_memory(pictures):
     assert torch.equal(*draws)
     assert kept.cached > 0
     assert unkept.cached == 0
+
+
+def test_a_source_without_a_usable_image_refuses_every_draw(tmp_path):
+    (tmp_path / "bad.png").write_bytes(b"no picture")
+    source = CropSource(tmp_path, smallest=64)
+    for _ in range(2):  # the second draw once looked for a picture for ever
+        with pytest.raises(ValueError, match="none of the 1 images"):
+            source.crops(np.random.default_rng(0), 1, 64)
