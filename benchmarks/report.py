@@ -1,4 +1,4 @@
-"""Write `docs/results.md` and its plots from the JSON: `python -m benchmarks.report`. No number in it is typed by hand."""
+"""Write `docs/results.md`, its plots and the README's figures from the JSON: `python -m benchmarks.report`. No number is typed by hand."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import report_coder, report_memory, report_rd, report_speed, report_tasks
+from . import report_coder, report_memory, report_rd, report_speed, report_summary, report_tasks
 from .config import DEFAULT_RESULTS, ROOT, SUITES
 from .errors import BenchmarkError
 from .markdown import provenance
@@ -18,6 +18,7 @@ from .picture_grid import DEFAULT_PHOTO
 from .store import Store
 
 DEFAULT_REPORT = ROOT / "docs" / "results.md"
+README = ROOT / "README.md"
 PARTS = {"rd": ("rd",), "tasks": ("tasks",), "speed": ("speed", "memory"), "coder": ("coder",)}  # kinds of results by suite
 _WRITERS: dict[str, Any] = {
     "rd": report_rd.lines,
@@ -51,6 +52,8 @@ def sections(store: Store, suites: Sequence[str]) -> list[str]:
 def write(store: Store, path: Path, grid: Grid | None = None) -> None:
     """Write the report, and its plots into `images/` beside it; raises `BenchmarkError` if there are no results.
 
+    The report in its own place has its main figures in the README too.
+
     grid: None leaves the picture grid out.
     """
     from . import picture_grid, plots
@@ -71,6 +74,8 @@ def write(store: Store, path: Path, grid: Grid | None = None) -> None:
             plotted = [f"![{file.stem}](images/{file.name})" for file in made] + [""] * bool(made)
             text += [f"## {_TITLES[suite]}\n", *plotted, *section]
     path.write_text("\n".join(text).rstrip() + "\n", encoding="utf-8")
+    if path == DEFAULT_REPORT:
+        report_summary.write(store, README)
 
 
 def _section(store: Store, suite: str) -> list[str]:

@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 
-from benchmarks import report, report_tasks
+from benchmarks import report, report_summary, report_tasks
 from benchmarks.config import ROOT
 from benchmarks.errors import BenchmarkError
 from benchmarks.store import Store
@@ -138,6 +138,28 @@ def test_the_views_are_compared_sample_by_sample(store):
 def test_an_interval_needs_most_samples():
     assert report_tasks.interval(np.linspace(0, 1, 101)) == "[+0.025, +0.975]"
     assert report_tasks.interval([1.0, np.nan]) == "[–]"
+
+
+def test_the_readme_gets_the_main_figures(store, tmp_path):
+    readme = tmp_path / "README.md"
+    readme.write_text(f"before\n{report_summary.BEGIN}\nold\n{report_summary.END}\nafter\n")
+    for _ in range(2):
+        report_summary.write(store, readme)
+        text = readme.read_text()
+        assert text.startswith("before\n" + report_summary.BEGIN)
+        assert text.endswith(report_summary.END + "\nafter\n")
+        assert "old" not in text
+        assert re.search(r"bits at equal PSNR.* \| +\| +\| -50\.0 % \|", text)
+        assert re.search(r"bits at equal top-1 agreement, machine view, net +\| +\| +\| -\d+\.\d % \|", text)
+        assert re.search(r"speed of decoding, 768x512, 1 thread +\| +\| +\| 4x ", text)
+
+
+def test_a_readme_without_a_place_for_figures_is_left_alone(store, tmp_path):
+    readme = tmp_path / "README.md"
+    readme.write_text("nothing here\n")
+    with pytest.raises(BenchmarkError, match="no place for the results"):
+        report_summary.write(store, readme)
+    assert readme.read_text() == "nothing here\n"
 
 
 def test_nothing_measured_is_said(tmp_path):

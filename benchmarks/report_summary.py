@@ -1,0 +1,75 @@
+"""The figures that the README shows, written between two marks in it from the same JSON as the report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from .bd_rate import bd_rate, clip_to_rates
+from .config import OURS, PEERS
+from .errors import BenchmarkError
+from .markdown import label, percent, table
+from .ours import MACHINE, view_name
+from .report_rd import RATES, score
+from .report_speed import by_plan, ratio, title
+from .report_tasks import TITLES, by_net, metric_pair
+from .store import Store
+
+BEGIN, END = "<!-- results: begin, written by `python -m benchmarks.report` -->", "<!-- results: end -->"
+_SLOW = "compressai-mbt2018-mean"
+
+
+def lines(store: Store) -> Iterable[str]:
+    """Markdown: one row per claim, one column per peer; what was not measured is left empty."""
+    rows = [*_sizes(store.load("rd")), *_tasks(store.load("tasks")), *_times(store.load("speed"))]
+    if rows:
+        yield from table(["UG-ICM against", *(label(peer) for peer in (*PEERS, _SLOW))], rows)
+
+
+def write(store: Store, path: Path) -> None:
+    """Replace what is between the marks of the Markdown file `path`; raises `BenchmarkError` where they are missing."""
+    text = path.read_text(encoding="utf-8")
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise BenchmarkError(f"'{path}' has no place for the results: it needs the lines '{BEGIN}' and '{END}'")
+    path.write_text(before + begin + "\n" + "\n".join(lines(store)) + end + after, encoding="utf-8")
+
+
+def _row(name: str, found: dict[str, str]) -> list[str]:
+    return [name, *(found.get(peer, "") for peer in (*PEERS, _SLOW))]
+
+
+def _sizes(results: dict[str, dict[str, Any]]) -> Iterable[list[str]]:
+    """Bits of the human view at equal score."""
+    codecs = {result["name"]: result for result in results.values()}
+    if OURS not in codecs:
+        return
+    for metric, name in (("psnr-rgb", "PSNR"), ("ms-ssim-rgb", "MS-SSIM")):
+        curves = {key: (result["results"]["bpp"], score(result, metric)) for key, result in codecs.items()}
+        ours = clip_to_rates(curves[OURS], *RATES)
+        found = {peer: percent(bd_rate(curves[peer], ours).percent) for peer in PEERS if peer in curves}
+        yield _row(f"bits at equal {name}, human view, Kodak, {RATES[0]} to {RATES[1]} bpp", found)
+
+
+def _tasks(results: dict[str, dict[str, Any]]) -> Iterable[list[str]]:
+    """Bits of the machine view at equal agreement."""
+    for net, group in by_net(results).items():
+        metric = metric_pair(group[0])[1]
+        curves = {one["name"]: (one["results"]["bpp"], one["results"][metric]) for one in group}
+        ours = curves.get(view_name(MACHINE))
+        if ours:
+            found = {peer: percent(bd_rate(curves[peer], ours).percent) for peer in PEERS if peer in curves}
+            yield _row(f"bits at equal {TITLES[metric]}, machine view, {net}", found)
+
+
+def _times(results: dict[str, dict[str, Any]]) -> Iterable[list[str]]:
+    """How many times as fast, at the smallest size with one thread."""
+    groups = by_plan(results)
+    codecs = {result["name"]: result for result in groups[0]} if groups else {}
+    if OURS not in codecs:
+        return
+    for what, name in (("encoding_time", "encoding"), ("decoding_time", "decoding")):
+        found = {peer: f"{ratio(codecs[OURS], codecs[peer], what):.2g}x" for peer in (*PEERS, _SLOW) if peer in codecs}
+        yield _row(f"speed of {name}, {title(codecs[OURS]['settings'])}", found)
