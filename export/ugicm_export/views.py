@@ -7,9 +7,7 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from ugicm_train.config import QUALITY_LEVELS
 from ugicm_train.model.codec import PATCH, PIXELS, Codec
-from ugicm_train.model.layers import QualityTable
 
 
 def pixel_order() -> Tensor:
@@ -22,12 +20,8 @@ def pixel_order() -> Tensor:
 
 
 def frozen(codec: Codec) -> Codec:
-    """A copy in evaluation mode with stored quality tables, and patch channels in `pixel_order` in stem and head."""
+    """A copy in evaluation mode with patch channels in `pixel_order` in stem and head."""
     copied = copy.deepcopy(codec).eval().requires_grad_(False)
-    for module in list(copied.modules()):
-        for name, child in module.named_children():
-            if isinstance(child, QualityTable):
-                setattr(module, name, _Table(child.table()))
     order = pixel_order()
     stem, head = copied.analysis.stem, copied.synthesis.head
     stem.weight.copy_(stem.weight[:, order].clone())
@@ -37,7 +31,7 @@ def frozen(codec: Codec) -> Codec:
 
 
 class EncoderView(nn.Module):
-    """image uint8 (N,H,W,3), quality int64 (N,) -> z int32 (N,Z,H/64,W/64), r int32 (N,M,H/16,W/16)."""
+    """image uint8 (N,H,W,3), quality float32 (N,) -> z int32 (N,Z,H/64,W/64), r int32 (N,M,H/16,W/16)."""
 
     def __init__(self, codec: Codec) -> None:
         """`codec` must be `frozen`."""
@@ -53,7 +47,7 @@ class EncoderView(nn.Module):
 
 
 class DecoderView(nn.Module):
-    """z, r int32, quality int64 (N,), preference float32 (N,) -> image uint8 (N,H,W,3)."""
+    """z, r int32, quality float32 (N,), preference float32 (N,) -> image uint8 (N,H,W,3)."""
 
     def __init__(self, codec: Codec) -> None:
         """`codec` must be `frozen`."""
@@ -69,9 +63,9 @@ class DecoderView(nn.Module):
 
 
 class FoldedDecoderView(nn.Module):
-    """z, r int32, quality int64 (N,) -> image uint8 (N,H,W,3), at one preference for the whole batch.
+    """z, r int32, quality float32 (N,) -> image uint8 (N,H,W,3), at one preference for the whole batch.
 
-    What depends on the quality and this preference alone is computed now, for all 64 levels, and looked up by the engine.
+    What depends on the preference alone is a constant of the graph; at 0, where it acts on nothing, it is left out.
     """
 
     preference: Tensor
@@ -81,49 +75,18 @@ class FoldedDecoderView(nn.Module):
         super().__init__()
         self.view = DecoderView(codec)
         self.register_buffer("preference", torch.tensor([preference]))
-        fold_preference(codec, preference)
+        if preference == 0:
+            synthesis = codec.synthesis
+            synthesis.preference = _Nothing()  # type: ignore[assignment]
+            for block in [*synthesis.blocks16, *synthesis.blocks8]:
+                block.preference_modulation = None
 
     def forward(self, z: Tensor, r: Tensor, quality: Tensor) -> Tensor:
         return self.view(z, r, quality, self.preference)
 
 
-@torch.no_grad()
-def fold_preference(codec: Codec, preference: float) -> None:
-    """Replace the modulation of every synthesis block of a `frozen` codec by a table over the levels."""
-    synthesis = codec.synthesis
-    levels = torch.arange(QUALITY_LEVELS)
-    condition = synthesis.condition(levels)
-    wanted = synthesis.preference(levels, torch.full((QUALITY_LEVELS,), preference))
-    for block in [*synthesis.blocks16, *synthesis.blocks8]:
-        terms = block.modulation(condition)
-        if block.preference_modulation is not None:
-            terms = terms + block.preference_modulation(wanted)
-        block.modulation, block.preference_modulation = _Table(terms), None
-    synthesis.condition, synthesis.preference = _Level(), _Nothing()  # type: ignore[assignment]
-
-
-class _Table(nn.Module):
-    """level (N,) -> row of a table."""
-
-    values: Tensor
-
-    def __init__(self, values: Tensor) -> None:
-        super().__init__()
-        self.register_buffer("values", values.detach().clone())
-
-    def forward(self, level: Tensor) -> Tensor:
-        return self.values[level]
-
-
-class _Level(nn.Module):
-    """The level itself in place of the vector computed from it."""
-
-    def forward(self, level: Tensor) -> Tensor:
-        return level
-
-
 class _Nothing(nn.Module):
-    """In place of the vector of the preference, which the tables hold already."""
+    """In place of the vector of the preference where none is wanted."""
 
     def forward(self, level: Tensor, preference: Tensor) -> None:
         return None

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from ugicm_coder import QUALITY_STEPS
 
 from . import entropy, rate
 from .bitstream import (
@@ -146,17 +147,17 @@ class Codec:
         boxes: Sequence[Box] = (),
         progress: Progress = no_progress,
     ) -> bytes:
-        """Encode one picture at the best of the 64 rate levels whose whole stream has at most the wanted size.
+        """Encode one picture at the best rate level whose whole stream has at most the wanted size.
 
-        Give bytes, or bits per pixel of the true size. Neighbouring levels differ by a few percent in size, so that is how
-        far below the target a stream may stay. At most 8 engine passes. Raises as `encode`, and `OptionError` if even the
-        lowest level is too large.
+        Give bytes, or bits per pixel of the true size. Levels are searched in eighths, which differ by less than 1% in size
+        unless the picture is tiny: that is how far below the target a stream may stay. At most 8 engine passes. Raises as
+        `encode`, and `OptionError` if even the lowest level is too large.
         """
         array = self._checked(image)
         target = rate.check_target(target_bytes, target_bpp, array.shape[0] * array.shape[1])
 
-        def encode(level: int) -> bytes:
-            (symbols,) = self._engines.analyse([array], [level], NoClock(), progress)
+        def encode(step: int) -> bytes:
+            (symbols,) = self._engines.analyse([array], [step / QUALITY_STEPS], NoClock(), progress)
             return self._write(array, symbols, boxes, NoClock())
 
         return rate.search(encode, target)

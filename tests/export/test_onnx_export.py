@@ -18,12 +18,12 @@ def session(bundle: Path, name: str) -> ort.InferenceSession:
 
 def test_inputs_and_outputs_are_the_contract(bundle: Path) -> None:
     encoder, decoder = session(bundle, "encoder.onnx"), session(bundle, "decoder.onnx")
-    assert [(i.name, i.type) for i in encoder.get_inputs()] == [("image", "tensor(uint8)"), ("quality", "tensor(int64)")]
+    assert [(i.name, i.type) for i in encoder.get_inputs()] == [("image", "tensor(uint8)"), ("quality", "tensor(float)")]
     assert [(o.name, o.type) for o in encoder.get_outputs()] == [("z", "tensor(int32)"), ("r", "tensor(int32)")]
     assert [(i.name, i.type) for i in decoder.get_inputs()] == [
         ("z", "tensor(int32)"),
         ("r", "tensor(int32)"),
-        ("quality", "tensor(int64)"),
+        ("quality", "tensor(float)"),
         ("preference", "tensor(float)"),
     ]
     assert [(o.name, o.type) for o in decoder.get_outputs()] == [("image", "tensor(uint8)")]
@@ -34,7 +34,7 @@ def test_any_multiple_of_64_and_a_batch_of_different_requests(bundle: Path, heig
     encoder, decoder = session(bundle, "encoder.onnx"), session(bundle, "decoder.onnx")
     rng = np.random.default_rng(0)
     image = rng.integers(0, 256, (2, height, width, 3), dtype=np.uint8)
-    quality, preference = np.array([10, 50]), np.array([0.0, 1.0], np.float32)
+    quality, preference = np.array([10, 50.5], np.float32), np.array([0.0, 1.0], np.float32)
     z, r = encoder.run(None, {"image": image, "quality": quality})
     assert z.shape == (2, 8, height // 64, width // 64)
     assert r.shape == (2, 16, height // 16, width // 16)

@@ -1,16 +1,20 @@
 """The model inside the package, if this checkout has one."""
 
+import itertools
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 from ugicm import Codec
 from ugicm.bench import draw_picture
+from ugicm.bitstream import parse
 from ugicm.bundle import DEFAULT_PATH
 from ugicm.errors import StreamError, TooLargeError
 
+EXAMPLE = Path(__file__).parents[2] / "examples" / "kodim23.png"
 pytestmark = pytest.mark.skipif(not DEFAULT_PATH.exists(), reason="this checkout has no default bundle")
 
 
@@ -83,6 +87,25 @@ def test_rate_and_quality_grow_together(default, photo):
     assert sizes == sorted(set(sizes))
     assert scores == sorted(set(scores))
     assert scores[1] > 24
+
+
+def test_targets_are_met_within_one_percent_from_below(default):
+    """The shipped example, cropped to half its sides; the rate grows by less than 1% with every eighth of a level."""
+    photo = np.asarray(Image.open(EXAMPLE).convert("RGB"))[:256, :384]
+    smallest, largest = (len(default.encode(photo, quality)) for quality in (0, 100))
+    for target in np.geomspace(smallest, largest, 22).astype(int)[1:]:
+        stream = default.encode_to_size(photo, int(target))
+        assert 0.99 * target <= len(stream) <= target
+
+
+def test_levels_between_are_between(default, photo):
+    """A whole level, and the eighths up to the next: sizes and pictures pass from one to the other."""
+    streams = [default.encode(photo, 100 * (40 + eighths / 8) / 63) for eighths in range(9)]
+    assert [parse(stream).level for stream in streams] == [40 + eighths / 8 for eighths in range(9)]
+    scores = [psnr(default.decode(stream), photo) for stream in streams]
+    assert len(streams[0]) < len(streams[4]) < len(streams[8])
+    assert scores[0] < scores[4] < scores[8]
+    assert max(abs(a - b) for a, b in itertools.pairwise(scores)) < scores[8] - scores[0]
 
 
 def test_views_differ(default, photo):

@@ -21,7 +21,7 @@ from ugicm_train.model.entropy import (
     round_ste,
 )
 from ugicm_train.model.held import PreferenceSynthesis
-from ugicm_train.model.layers import Downsample, Pointwise, QualityTable, ResidualBlock, Upsample
+from ugicm_train.model.layers import Downsample, Pointwise, QualityTable, ResidualBlock, Upsample, between_levels
 from ugicm_train.model.mean_network import MeanNetwork
 from ugicm_train.model.scale_network import HYPER_MAX, ScaleNetwork
 
@@ -116,7 +116,10 @@ class Synthesis(PreferenceSynthesis):
 
 
 class Codec(nn.Module):
-    """One model for all 64 quality levels and every preference in [0, 1]."""
+    """One model for all quality levels, 0..63 in steps of 1/8, and every preference in [0, 1].
+
+    Levels are int64 for whole ones, as in training, or float32.
+    """
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
@@ -135,8 +138,12 @@ class Codec(nn.Module):
         self.synthesis = Synthesis(config)
 
     def hyper_scale_index(self, level: Tensor) -> Tensor:
-        """Integer scale index of each hyper channel, (N,) int64 -> (N,Z) float, straight-through."""
-        return clamp_recoverable(round_ste(self.hyper_scale(level) / LOG_STEP), 0, SCALE_COUNT - 1)
+        """Integer scale index of each hyper channel, (N,) -> (N,Z) float, straight-through."""
+
+        def whole(level: Tensor) -> Tensor:
+            return clamp_recoverable(round_ste(self.hyper_scale(level) / LOG_STEP), 0, SCALE_COUNT - 1)
+
+        return between_levels(whole, level)
 
     def forward(self, x: Tensor, level: Tensor, preference: Tensor, hold_human: bool = False) -> Coded:
         """Training pass: x (N,3,H,W) in [0,1] with H, W multiples of 64, level (N,) int64, preference (N,).
