@@ -29,7 +29,8 @@ _AXES = {
     "quality": {0: "batch"},
     "preference": {0: "views"},
 }
-"""Sizes that are free. `views` equals `batch`: fed one picture and two preferences, ONNX Runtime 1.31 takes a buffer of one for two."""
+"""Sizes that are free. `batch` is `views`, or 1. What meets a preference has the batch `views` before, by an Expand in the network:
+where the graph broadcasts `batch` against `views`, ONNX Runtime 1.31 takes a buffer of one view for several (docs/runtime.md)."""
 
 
 def encoder_onnx(codec: Codec, opset: int = OPSET) -> bytes:

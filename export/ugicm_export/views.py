@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ugicm_train.model.codec import PATCH, PIXELS, Codec
+from ugicm_train.model.condition import PreferenceCondition
 
 
 def pixel_order() -> Tensor:
@@ -47,7 +48,10 @@ class EncoderView(nn.Module):
 
 
 class DecoderView(nn.Module):
-    """z, r int32, quality float32 (N,), preference float32 (N,) -> image uint8 (N,H,W,3)."""
+    """z, r int32, quality float32 (N,), preference float32 (V,) -> image uint8 (V,H,W,3), where N is V or 1.
+
+    Several preferences of one picture share what comes before the first layer they act on.
+    """
 
     def __init__(self, codec: Codec) -> None:
         """`codec` must be `frozen`."""
@@ -55,11 +59,7 @@ class DecoderView(nn.Module):
         self.codec = codec
 
     def forward(self, z: Tensor, r: Tensor, quality: Tensor, preference: Tensor) -> Tensor:
-        patches = self.codec.decode_patches(z.float(), r.float(), quality, preference)
-        pixels = (patches.clamp(0, 1) * 255 + 0.5).to(torch.uint8).permute(0, 2, 3, 1)
-        batch, height, width, _ = pixels.shape
-        rows = pixels.reshape(batch, height, width, PATCH, 3 * PATCH).permute(0, 1, 3, 2, 4)
-        return rows.reshape(batch, height * PATCH, width * PATCH, 3)
+        return _pixels(self.codec.decode_patches(z.float(), r.float(), quality, preference))
 
 
 class FoldedDecoderView(nn.Module):
@@ -68,25 +68,37 @@ class FoldedDecoderView(nn.Module):
     What depends on the preference alone is a constant of the graph; at 0, where it acts on nothing, it is left out.
     """
 
-    preference: Tensor
-
     def __init__(self, codec: Codec, preference: float) -> None:
         """`codec` must be `frozen`; this view changes it."""
         super().__init__()
-        self.view = DecoderView(codec)
-        self.register_buffer("preference", torch.tensor([preference]))
-        if preference == 0:
-            synthesis = codec.synthesis
-            synthesis.preference = _Nothing()  # type: ignore[assignment]
-            for block in [*synthesis.blocks16, *synthesis.blocks8]:
+        self.codec = codec
+        synthesis = codec.synthesis
+        synthesis.preference = _Fixed(synthesis.preference, preference)  # type: ignore[assignment]
+        for block in [*synthesis.blocks16, *synthesis.blocks8]:
+            if preference == 0:
                 block.preference_modulation = None
 
     def forward(self, z: Tensor, r: Tensor, quality: Tensor) -> Tensor:
-        return self.view(z, r, quality, self.preference)
+        return _pixels(self.codec.decode_patches(z.float(), r.float(), quality, torch.zeros_like(quality)))
 
 
-class _Nothing(nn.Module):
-    """In place of the vector of the preference where none is wanted."""
+def _pixels(patches: Tensor) -> Tensor:
+    """Patches (N,192,h,w), channels in `pixel_order` -> uint8 (N,8h,8w,3)."""
+    pixels = (patches.clamp(0, 1) * 255 + 0.5).to(torch.uint8).permute(0, 2, 3, 1)
+    batch, height, width, _ = pixels.shape
+    rows = pixels.reshape(batch, height, width, PATCH, 3 * PATCH).permute(0, 1, 3, 2, 4)
+    return rows.reshape(batch, height * PATCH, width * PATCH, 3)
 
-    def forward(self, level: Tensor, preference: Tensor) -> None:
-        return None
+
+class _Fixed(nn.Module):
+    """The vector of one preference, whichever is asked for; None for 0, which acts on nothing."""
+
+    value: Tensor
+
+    def __init__(self, condition: PreferenceCondition, preference: float) -> None:
+        super().__init__()
+        self.condition = condition if preference else None
+        self.register_buffer("value", torch.tensor([preference]))
+
+    def forward(self, level: Tensor, preference: Tensor) -> Tensor | None:
+        return None if self.condition is None else self.condition(level, self.value)

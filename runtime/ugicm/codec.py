@@ -266,9 +266,9 @@ class Codec:
         symbols, first_row = entropy.decode_rows(self._model, stream, rows, self._options.threads, clock)
         pictures: list[np.ndarray] = []
         for part in self._parts([(pixels.bottom - pixels.top, pixels.right - pixels.left)] * len(preferences)):
-            wanted = preferences[part]
-            together = [symbols] * len(wanted)
-            pictures += self._engines.synthesise(together, wanted, whole, pixels, clock, progress, first_row)
+            pictures += self._engines.synthesise(
+                [symbols], preferences[part], whole, pixels, clock, progress, first_row
+            )
         return pictures
 
     def _parts(self, sizes: Sequence[tuple[int, ...]]) -> list[slice]:

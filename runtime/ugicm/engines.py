@@ -104,8 +104,9 @@ class Engines:
         progress: Progress = no_progress,
         first_row: int = 0,
     ) -> list[np.ndarray]:
-        """Pictures (H, W, 3) uint8 of one rectangle of pixels, for each pair of symbols and preference.
+        """Pictures (H, W, 3) uint8 of one rectangle of pixels: one for each preference.
 
+        symbols: of as many pictures as there are preferences, or of one, whose views then share what the engine can share.
         whole: the cells of the picture. first_row: the row of cells with which each r begins; it must hold the rows that
         `rows_for` names, while z is always whole.
         """
@@ -160,7 +161,7 @@ class Engines:
         }
         (images,) = self.load(DECODER).run(feeds, release=release)
         rows, columns = outer.bottom - outer.top, outer.right - outer.left
-        _check_output("image", images, (len(symbols), MULTIPLE * rows, MULTIPLE * columns, 3), np.uint8)
+        _check_output("image", images, (len(preferences), MULTIPLE * rows, MULTIPLE * columns, 3), np.uint8)
         return images
 
 

@@ -46,6 +46,26 @@ def test_any_multiple_of_64_and_a_batch_of_different_requests(bundle: Path, heig
         assert np.abs(alone[0].astype(int) - both[k]).max() <= 1
 
 
+@pytest.mark.parametrize("optimisation", ["ORT_DISABLE_ALL", "ORT_ENABLE_BASIC", "ORT_ENABLE_EXTENDED", "ORT_ENABLE_ALL"])
+def test_several_views_of_one_picture(bundle: Path, optimisation: str) -> None:
+    """A plain broadcast makes ONNX Runtime 1.31 reuse a buffer of one view for several: an error or wrong pixels."""
+    options = ort.SessionOptions()
+    options.graph_optimization_level = getattr(ort.GraphOptimizationLevel, optimisation)
+    decoder = ort.InferenceSession((bundle / "decoder.onnx").read_bytes(), options, providers=["CPUExecutionProvider"])
+    rng = np.random.default_rng(2)
+    for columns, preferences in ((2, [0.0, 1.0]), (1, [0.5]), (3, [1.0, 0.0, 0.25, 0.75]), (2, [0.0, 1.0])):
+        symbols = {
+            "z": rng.integers(-9, 10, (1, 8, 1, columns), dtype=np.int32),
+            "r": rng.integers(-3, 4, (1, 16, 4, 4 * columns), dtype=np.int32),
+            "quality": np.array([33.625], np.float32),
+        }
+        (views,) = decoder.run(None, symbols | {"preference": np.array(preferences, np.float32)})
+        assert views.shape == (len(preferences), 64, 64 * columns, 3)
+        for view, preference in zip(views, preferences):
+            (alone,) = decoder.run(None, symbols | {"preference": np.array([preference], np.float32)})
+            assert np.abs(alone[0].astype(int) - view).max() <= 1
+
+
 def test_graphs_hold_no_control_flow(bundle: Path) -> None:
     for name in ("encoder.onnx", "decoder.onnx"):
         kinds = {node.op_type for node in onnx.load(bundle / name).graph.node}

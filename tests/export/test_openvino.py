@@ -32,3 +32,8 @@ def test_the_same_symbols_and_views(bundle: Path) -> None:
     difference = np.abs(decoder(feeds)["image"][0].astype(int) - fp32.decode(z, r, level, 0.5))
     assert difference.max() <= 1
     assert (difference > 0).mean() <= 1e-4
+    preferences = np.array([0.5, 0.0, 1.0], np.float32)
+    views = decoder(feeds | {"preference": preferences})["image"]
+    assert views.shape == (3, *picture.shape)
+    for view, preference in zip(views, preferences):
+        assert np.abs(view.astype(int) - fp32.decode(z, r, level, preference)).max() <= 1

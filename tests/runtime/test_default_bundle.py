@@ -13,6 +13,7 @@ from ugicm.bench import draw_picture
 from ugicm.bitstream import parse
 from ugicm.bundle import DEFAULT_PATH
 from ugicm.errors import StreamError, TooLargeError
+from ugicm.tiles import MIN_TILE_PIXELS
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "kodim23.png"
 pytestmark = pytest.mark.skipif(not DEFAULT_PATH.exists(), reason="this checkout has no default bundle")
@@ -113,6 +114,18 @@ def test_views_differ(default, photo):
     human, machine = default.decode(stream), default.decode(stream, view="machine")
     assert human.shape == machine.shape == photo.shape
     assert (human != machine).any()
+
+
+@pytest.mark.parametrize("region", [None, (40, 1000, 300, 500)])
+def test_several_views_at_once_are_what_single_calls_give(region):
+    """In tiles and whole: the engine gets the symbols of one picture and several preferences."""
+    codec = Codec.open(DEFAULT_PATH, threads=1, tile_pixels=MIN_TILE_PIXELS)
+    stream = codec.encode(draw_picture(400, 1900) if region else draw_picture(259, 193), 60)
+    preferences = (0.0, 1.0, 0.35)
+    for view, preference in zip(codec.decode_views(stream, preferences, region), preferences, strict=True):
+        alone = codec.decode(stream, preference=preference, region=region)
+        assert view.shape == alone.shape
+        assert np.abs(view.astype(int) - alone).max() <= 1
 
 
 @pytest.mark.parametrize("width,height", [(1, 1), (1, 600), (600, 1), (63, 65), (64, 64), (65, 3)])

@@ -121,8 +121,8 @@ def _decoder() -> bytes:
         "high": np.float32(255),
     }
     inputs = [_port(name, TensorProto.INT32, ["n", None, None, None]) for name in ("z", "r")]
-    inputs += [_port("quality", TensorProto.FLOAT, ["n"]), _port("preference", TensorProto.FLOAT, ["n"])]
-    return _model("decoder", nodes, inputs, [_port("image", TensorProto.UINT8, ["n", None, None, 3])], constants)
+    inputs += [_port("quality", TensorProto.FLOAT, ["n"]), _port("preference", TensorProto.FLOAT, ["v"])]
+    return _model("decoder", nodes, inputs, [_port("image", TensorProto.UINT8, ["v", None, None, 3])], constants)
 
 
 def _port(name: str, kind: int, shape: list) -> onnx.ValueInfoProto:

@@ -101,12 +101,18 @@ class Synthesis(PreferenceSynthesis):
         return [*self.preference.parameters(), *(block.preference_modulation.weight for block in blocks)]
 
     def patches(self, y_hat: Tensor, level: Tensor, preference: Tensor) -> Tensor:
-        """The picture before the pixel shuffle, (N,192,H/8,W/8)."""
-        condition, wanted = self.condition(level), self.preference(level, preference)
+        """The picture before the pixel shuffle, (V,192,H/8,W/8), for preferences (V,) and y_hat, level of V pictures or one."""
+        views = preference.shape[0]
         x = self.enter(y_hat * torch.exp(self.log_gain(level))[:, :, None, None])
+        level = level.expand(views)
+        condition, wanted = self.condition(level), self.preference(level, preference)
+        if self.blocks16:
+            x = x.expand(views, -1, -1, -1)
         for block in self.blocks16:
             x = block(x, condition, wanted)
         x = self.up(x)
+        if not self.blocks16:
+            x = x.expand(views, -1, -1, -1)
         for block in self.blocks8:
             x = block(x, condition, wanted)
         return self.head(x)
@@ -187,7 +193,11 @@ class Codec(nn.Module):
         return z, residual
 
     def decode_patches(self, z: Tensor, r: Tensor, level: Tensor, preference: Tensor) -> Tensor:
-        """Symbols, quality and preference -> the unclipped picture as 8x8 patches, (N,192,H/8,W/8)."""
+        """Symbols, quality and preference -> the unclipped picture as 8x8 patches, (V,192,H/8,W/8).
+
+        There are V preferences, and V pictures or one; all views of one picture share what comes before the first block
+        that the preference acts on.
+        """
         y_hat, _ = self.mean_network(z, level, lambda mean, mask: r)
         return self.synthesis.patches(y_hat, level, preference)
 
