@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 VIEWS = {"human": 0.0, "machine": 1.0}
+WARM_UP_SIZE = (512, 768)  # height, width
 MAX_PIXELS_LIMIT = 1 << 30  # within what the entropy coder indexes in one call, for up to 512 latent channels
 
 
@@ -117,7 +118,7 @@ class Codec:
             if wanted:
                 self._engines.load(name)
 
-    def warm_up(self, height: int = 512, width: int = 768) -> None:
+    def warm_up(self, height: int = WARM_UP_SIZE[0], width: int = WARM_UP_SIZE[1]) -> None:
         """Code one flat picture of this size both ways, so that the first real one meets engines that have run."""
         self.decode(self.encode(np.full((height, width, 3), 128, np.uint8)))
 
