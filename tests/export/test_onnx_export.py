@@ -48,7 +48,7 @@ def test_any_multiple_of_64_and_a_batch_of_different_requests(bundle: Path, heig
 
 @pytest.mark.parametrize("optimisation", ["ORT_DISABLE_ALL", "ORT_ENABLE_BASIC", "ORT_ENABLE_EXTENDED", "ORT_ENABLE_ALL"])
 def test_several_views_of_one_picture(bundle: Path, optimisation: str) -> None:
-    """A plain broadcast makes ONNX Runtime 1.31 reuse a buffer of one view for several: an error or wrong pixels."""
+    """A plain broadcast makes ONNX Runtime 1.31 reuse a buffer of one view for several, and fail."""
     options = ort.SessionOptions()
     options.graph_optimization_level = getattr(ort.GraphOptimizationLevel, optimisation)
     decoder = ort.InferenceSession((bundle / "decoder.onnx").read_bytes(), options, providers=["CPUExecutionProvider"])
