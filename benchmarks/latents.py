@@ -31,7 +31,7 @@ class Latents:
     r: npt.NDArray[np.int16]
     scale_indexes: npt.NDArray[np.uint8]
     z: npt.NDArray[np.int16] | None = None
-    quality: int = 0
+    quality: float = 0
 
 
 def of_photos(
@@ -107,5 +107,5 @@ def load(path: Path) -> Latents:
         if missing:
             raise BenchmarkError(f"{path} lacks {sorted(missing)}; expected r, scale_indexes and optionally z, quality")
         z = file["z"].astype(np.int16) if "z" in file.files else None
-        quality = int(file["quality"]) if "quality" in file.files else 0
+        quality = float(file["quality"]) if "quality" in file.files else 0
         return Latents(path.stem, file["r"].astype(np.int16), file["scale_indexes"].astype(np.uint8), z, quality)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from ugicm_coder import EntropyModel, EntropyModelSpec, IntegerLayer, pack
 
-from ugicm_train.config import QUALITY_LEVELS
+from ugicm_train.config import QUALITY_LEVELS, QUALITY_STEPS
 from ugicm_train.model.codec import Codec
 from ugicm_train.model.scale_network import HYPER_MAX
 
@@ -47,7 +47,7 @@ def entropy_file(codec: Codec) -> bytes:
 
 
 @torch.no_grad()
-def compare_integers(codec: Codec, latents: Iterable[tuple[Tensor, int]]) -> int:
+def compare_integers(codec: Codec, latents: Iterable[tuple[Tensor, float]]) -> int:
     """Scale indexes of hyper latents ((Z,h,w) integers in -127..127, level), simulated and by the C++ code.
 
     The codec is on the CPU. Returns how many indexes were compared; IntegerMismatch says how many differ.
@@ -69,14 +69,15 @@ def compare_integers(codec: Codec, latents: Iterable[tuple[Tensor, int]]) -> int
 
 def check_integers(codec: Codec, pictures: Tensor, seed: int = 0) -> int:
     """`compare_integers` on the hyper latents of `pictures` (N,3,H,W) in [0,1] at levels over the whole axis, and on random
-    ones over the whole range, which reach the clips that pictures do not."""
+    ones over the whole range, at levels in eighths, which reach the clips that pictures do not."""
     rng = np.random.default_rng(seed)
     levels = np.linspace(0, QUALITY_LEVELS - 1, len(pictures)).round().astype(int)
-    latents = [
+    latents: list[tuple[Tensor, float]] = [
         (codec.encode(x[None], torch.tensor([level]))[0][0], int(level)) for x, level in zip(pictures, levels.tolist())
     ]
     shape = (codec.config.hyper, RANDOM_SIDE, RANDOM_SIDE)
     for number in range(RANDOM_LATENTS):
         z = rng.integers(-HYPER_MAX, HYPER_MAX + 1, shape) * rng.random((shape[0], 1, 1))
-        latents.append((torch.from_numpy(z.round()), number % QUALITY_LEVELS))
+        step = number * QUALITY_STEPS * (QUALITY_LEVELS - 1) // (RANDOM_LATENTS - 1)
+        latents.append((torch.from_numpy(z.round()), step / QUALITY_STEPS))
     return compare_integers(codec, latents)

@@ -3,7 +3,9 @@
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 
+#include <cmath>
 #include <cstdint>
+#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -91,12 +93,16 @@ py::bytes to_bytes(const std::vector<std::uint8_t>& data) {
     return py::bytes(reinterpret_cast<const char*>(data.data()), data.size());
 }
 
-std::size_t checked_quality(const EntropyModel& model, py::ssize_t quality) {
-    if (quality < 0 || static_cast<std::size_t>(quality) >= model.size().qualities) {
-        throw py::value_error("quality is " + std::to_string(quality) + "; expected 0.." +
-                              std::to_string(model.size().qualities - 1));
+// A quality in eighths; multiples of 1/8 are exact in floating point.
+std::size_t checked_quality(const EntropyModel& model, double quality) {
+    const double eighths = quality * static_cast<double>(ugicm::kQualitySteps);
+    const bool within = eighths >= 0 && eighths < static_cast<double>(model.size().quality_count());  // false for NaN
+    if (!within || eighths != std::floor(eighths)) {
+        std::ostringstream text;
+        text << "quality is " << quality << "; expected 0.." << model.size().qualities - 1 << " in steps of 1/8";
+        throw py::value_error(text.str());
     }
-    return static_cast<std::size_t>(quality);
+    return static_cast<std::size_t>(eighths);
 }
 
 void check_map(py::ssize_t height, py::ssize_t width) {
@@ -140,7 +146,7 @@ EntropyModel open_model(const py::buffer& data) {
     return model;
 }
 
-py::array_t<std::uint8_t> scale_indexes(const EntropyModel& model, const py::array& z, py::ssize_t quality) {
+py::array_t<std::uint8_t> scale_indexes(const EntropyModel& model, const py::array& z, double quality) {
     const Planes<std::int16_t> planes(
         py::array_t<std::int16_t, py::array::c_style>(checked<std::int16_t>(z, "z", {hyper_channels(model), -1, -1})));
     const std::size_t level = checked_quality(model, quality);
@@ -159,7 +165,7 @@ py::array_t<std::uint8_t> scale_indexes(const EntropyModel& model, const py::arr
     return out;
 }
 
-py::bytes encode_hyper(const EntropyModel& model, const py::array& z, py::ssize_t quality) {
+py::bytes encode_hyper(const EntropyModel& model, const py::array& z, double quality) {
     const Planes<std::int16_t> planes(
         py::array_t<std::int16_t, py::array::c_style>(checked<std::int16_t>(z, "z", {hyper_channels(model), -1, -1})));
     const std::size_t level = checked_quality(model, quality);
@@ -177,7 +183,7 @@ py::bytes encode_hyper(const EntropyModel& model, const py::array& z, py::ssize_
 }
 
 py::array_t<std::int16_t> decode_hyper(const EntropyModel& model, const py::buffer& data, py::ssize_t height,
-                                       py::ssize_t width, py::ssize_t quality) {
+                                       py::ssize_t width, double quality) {
     const py::buffer_info info = data.request();
     const View bytes = view(info);
     const std::size_t level = checked_quality(model, quality);
@@ -258,6 +264,7 @@ PYBIND11_MODULE(_core, module) {
     module.attr("MAX_SHIFT") = ugicm::kMaxShift;
     module.attr("MAX_CHANNELS") = ugicm::kMaxChannels;
     module.attr("MAX_QUALITIES") = ugicm::kMaxQualities;
+    module.attr("QUALITY_STEPS") = ugicm::kQualitySteps;
     module.def("crc32c", &crc32c, py::arg("data"), py::arg("crc") = 0,
                "CRC-32C of a buffer of bytes; `crc` continues the checksum of the bytes before it.");
     py::class_<EntropyModel>(module, "EntropyModel",
@@ -268,7 +275,7 @@ PYBIND11_MODULE(_core, module) {
         .def_property_readonly("hyper_channels", &hyper_channels, "Z, channels of the hyper latent.")
         .def_property_readonly("latent_channels", &latent_channels, "M, channels of the latent.")
         .def_property_readonly(
-            "qualities", [](const EntropyModel& model) { return model.size().qualities; }, "Q, number of quality levels.")
+            "qualities", [](const EntropyModel& model) { return model.size().qualities; }, "Q, number of whole quality levels; a quality is 0..Q-1 in steps of 1/8.")
         .def("scale_indexes", &scale_indexes, py::arg("z"), py::arg("quality"),
              "z int16 (Z, hz, wz), clamped to [-127, 127] -> uint8 (M, 4 hz, 4 wz), 0..63.")
         .def("encode_hyper", &encode_hyper, py::arg("z"), py::arg("quality"), "z int16 (Z, hz, wz) in [-127, 127] -> bytes.")

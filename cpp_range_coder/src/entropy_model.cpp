@@ -48,7 +48,7 @@ Status EntropyModel::parse(const std::uint8_t* data, std::size_t size) {
 
 Status EntropyModel::scale_indexes(const std::int16_t* z, std::size_t height, std::size_t width, std::size_t quality,
                                    std::uint8_t* out) const {
-    if (quality >= size_.qualities) return Status::kArgument;
+    if (quality >= size_.quality_count()) return Status::kArgument;
     if (height == 0 || width == 0) return Status::kOk;
     if (height > kMaxMapPixels / width) return Status::kArgument;
     network_.run(z, height, width, quality, out);
@@ -58,21 +58,22 @@ Status EntropyModel::scale_indexes(const std::int16_t* z, std::size_t height, st
 std::vector<std::uint8_t> EntropyModel::hyper_indexes(std::size_t plane, std::size_t quality) const {
     std::vector<std::uint8_t> indexes(size_.hyper * plane);
     for (std::size_t channel = 0; channel < size_.hyper; ++channel) {
-        std::fill_n(indexes.data() + channel * plane, plane, z_index_[quality * size_.hyper + channel]);
+        const auto index = static_cast<std::uint8_t>(at_quality(z_index_, size_.hyper, quality, channel));
+        std::fill_n(indexes.data() + channel * plane, plane, index);
     }
     return indexes;
 }
 
 Status EntropyModel::encode_hyper(const std::int16_t* z, std::size_t plane, std::size_t quality,
                                   std::vector<std::uint8_t>& stream) const {
-    if (quality >= size_.qualities || plane > kMaxMapPixels) return Status::kArgument;
+    if (quality >= size_.quality_count() || plane > kMaxMapPixels) return Status::kArgument;
     const std::vector<std::uint8_t> indexes = hyper_indexes(plane, quality);
     return encode_band(tables_, z, indexes.data(), {size_.hyper, plane, plane, plane}, kMaxHyperValue, stream);
 }
 
 Status EntropyModel::decode_hyper(const std::uint8_t* data, std::size_t size, std::size_t plane, std::size_t quality,
                                   std::int16_t* z) const {
-    if (quality >= size_.qualities || plane > kMaxMapPixels) return Status::kArgument;
+    if (quality >= size_.quality_count() || plane > kMaxMapPixels) return Status::kArgument;
     const std::vector<std::uint8_t> indexes = hyper_indexes(plane, quality);
     return decode_band(tables_, data, size, indexes.data(), z, {size_.hyper, plane, plane, plane}, kMaxHyperValue);
 }

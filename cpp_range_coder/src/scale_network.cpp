@@ -116,7 +116,7 @@ void ScaleNetwork::run(const std::int16_t* z, std::size_t height, std::size_t wi
     Map final_map(narrow.height, narrow.width, size_.narrow);
     depthwise(narrow_mix_, narrow, final_map);
     std::vector<std::int32_t> bias = head_.bias;
-    for (std::size_t c = 0; c < size_.latent; ++c) bias[c] += quality_bias_[quality * size_.latent + c];
+    for (std::size_t c = 0; c < size_.latent; ++c) bias[c] += at_quality(quality_bias_, size_.latent, quality, c);
     IndexWriter writer(out, size_.latent, final_map.pixels());
     pointwise(head_, bias.data(), final_map, [&](std::size_t pixel, const std::int32_t* sums) {
         writer.add(pixel, sums, head_.shift.data());

@@ -21,7 +21,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const ugicm::NetworkSize& channels = model.size();
     std::vector<std::int16_t> z(channels.hyper * 2, 127);
     std::vector<std::uint8_t> indexes(channels.latent * 32);
-    if (model.scale_indexes(z.data(), 1, 2, channels.qualities - 1, indexes.data()) != ugicm::Status::kOk) std::abort();
+    if (model.scale_indexes(z.data(), 1, 2, channels.quality_count() - 1, indexes.data()) != ugicm::Status::kOk) std::abort();
     for (const std::uint8_t index : indexes) {
         if (index > ugicm::kMaxIndex) std::abort();
     }

@@ -52,15 +52,25 @@ void test_head() {
     CHECK(changed(25, 0) == Status::kModelTable);
 }
 
+void test_between_qualities() {
+    const std::vector<std::int32_t> table = {-3, INT32_MIN, 4, INT32_MAX, 9, INT32_MIN};  // three qualities of two
+    const std::vector<std::int32_t> expected = {-3, -2, -1, 0, 1, 1, 2, 3, 4, 5, 5, 6, 7, 7, 8, 8, 9};
+    for (std::size_t quality = 0; quality < expected.size(); ++quality) {
+        CHECK(ugicm::at_quality(table, 2, quality, 0) == expected[quality]);
+    }
+    CHECK(ugicm::at_quality(table, 2, 4, 1) == 0);  // (-2^31 + 2^31 - 1) / 2, rounded half up
+    CHECK(ugicm::at_quality(table, 2, 8, 1) == INT32_MAX);
+}
+
 void test_scale_network() {
     const Bytes file = ugicm_test::sample_model(2);
     EntropyModel model;
     CHECK(model.parse(file.data(), file.size()) == Status::kOk);
     const std::vector<std::int16_t> z = {127, -127, 5, 0, -3, 32767, -32768, 1, 90, -90, 17, 2};  // (2, 2, 3)
     std::vector<std::uint8_t> out(4 * 8 * 12, 255);
-    CHECK(model.scale_indexes(z.data(), 2, 3, 2, out.data()) == Status::kOk);
+    CHECK(model.scale_indexes(z.data(), 2, 3, 16, out.data()) == Status::kOk);
     CHECK(*std::max_element(out.begin(), out.end()) <= 63);
-    CHECK(model.scale_indexes(z.data(), 2, 3, 3, out.data()) == Status::kArgument);
+    CHECK(model.scale_indexes(z.data(), 2, 3, 17, out.data()) == Status::kArgument);
     CHECK(model.scale_indexes(z.data(), 1u << 20, 1u << 20, 0, out.data()) == Status::kArgument);
     CHECK(model.scale_indexes(z.data(), 0, 3, 0, out.data()) == Status::kOk);
 }
@@ -73,13 +83,13 @@ void test_hyper() {
     std::vector<std::int16_t> z(2 * 35);
     for (std::int16_t& value : z) value = static_cast<std::int16_t>(static_cast<int>(random.below(255)) - 127);
     Bytes stream;
-    CHECK(model.encode_hyper(z.data(), 35, 1, stream) == Status::kOk);
+    CHECK(model.encode_hyper(z.data(), 35, 11, stream) == Status::kOk);
     std::vector<std::int16_t> out(z.size());
-    CHECK(model.decode_hyper(stream.data(), stream.size(), 35, 1, out.data()) == Status::kOk);
+    CHECK(model.decode_hyper(stream.data(), stream.size(), 35, 11, out.data()) == Status::kOk);
     CHECK(out == z);
-    CHECK(model.decode_hyper(stream.data(), stream.size(), 35, 3, out.data()) == Status::kArgument);
+    CHECK(model.decode_hyper(stream.data(), stream.size(), 35, 17, out.data()) == Status::kArgument);
     z[3] = 128;
-    CHECK(model.encode_hyper(z.data(), 35, 1, stream) == Status::kArgument);
+    CHECK(model.encode_hyper(z.data(), 35, 11, stream) == Status::kArgument);
 }
 
 }  // namespace
@@ -87,6 +97,7 @@ void test_hyper() {
 int main() {
     test_truncation();
     test_head();
+    test_between_qualities();
     test_scale_network();
     test_hyper();
     FINISH();

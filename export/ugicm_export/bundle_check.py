@@ -18,6 +18,7 @@ import numpy as np
 import onnxruntime as ort
 import ugicm
 from PIL import Image
+from ugicm.bitstream import LEVELS
 from ugicm.bundle import Bundle, write_bundle
 from ugicm.errors import UgicmError
 from ugicm.manifest import DECODER, ENCODER, Manifest
@@ -30,7 +31,7 @@ TOLERANCE = {"z": 0.0, "r": 1e-5, "image": 1e-4}
 """Largest share of values that may differ, r and image by one; written beside each tensor of a golden set."""
 THREADS = (1, 2, 4)
 OPTIMISATIONS = ("disabled", "basic", "all")
-LEVEL_PREFERENCES = ((5, 0.0), (31, 0.5), (60, 1.0))
+LEVEL_PREFERENCES = ((5, 0.0), (31.5, 0.5), (60, 1.0))
 CPU = "CPUExecutionProvider"
 
 
@@ -39,7 +40,7 @@ class Case:
     """One picture with what must come out; z, r are int16 as `ugicm.Symbols` has them."""
 
     picture: np.ndarray
-    level: int
+    level: float
     preference: float
     z: np.ndarray
     r: np.ndarray
@@ -86,12 +87,12 @@ class _Setup:
         if provider not in self._encoder.get_providers():
             raise VerificationError(f"provider {provider} did not start; check its driver, or leave it out with --providers")
 
-    def encode(self, picture: np.ndarray, level: int) -> tuple[np.ndarray, np.ndarray]:
-        z, r = self._encoder.run(["z", "r"], {"image": picture[None], "quality": np.array([level])})
+    def encode(self, picture: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
+        z, r = self._encoder.run(["z", "r"], {"image": picture[None], "quality": np.array([level], np.float32)})
         return z[0].astype(np.int16), r[0].astype(np.int16)
 
-    def decode(self, z: np.ndarray, r: np.ndarray, level: int, preference: float) -> np.ndarray:
-        feeds = {"z": z[None].astype(np.int32), "r": r[None].astype(np.int32), "quality": np.array([level])}
+    def decode(self, z: np.ndarray, r: np.ndarray, level: float, preference: float) -> np.ndarray:
+        feeds = {"z": z[None].astype(np.int32), "r": r[None].astype(np.int32), "quality": np.array([level], np.float32)}
         return self._decoder.run(["image"], feeds | {"preference": np.array([preference], np.float32)})[0][0]
 
 
@@ -197,7 +198,7 @@ def write_golden(path: Path, out: Path) -> None:
     out.mkdir(parents=True)
     entries = []
     for number, (picture, (level, preference)) in enumerate(zip(sample_pictures(), LEVEL_PREFERENCES)):
-        stream = codec.encode(picture, level * 100 / 63)
+        stream = codec.encode(picture, level * 100 / (LEVELS - 1))
         names = {"picture": f"{number}.png", "stream": f"{number}.ugic", "view": f"{number}.view.png"}
         Image.fromarray(picture).save(out / names["picture"])
         (out / names["stream"]).write_bytes(stream)

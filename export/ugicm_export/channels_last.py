@@ -136,7 +136,7 @@ class AnalysisLast(nn.Module):
 
 
 class SynthesisLast(nn.Module):
-    """`Synthesis`: y_hat (N,M,h,w), level, preference -> patches (N,192,2h,2w), unclipped."""
+    """`Synthesis.patches`: y_hat (N,M,h,w), level (N,), preference (V,) -> patches (V,192,2h,2w), unclipped; N is V or 1."""
 
     def __init__(self, synthesis: Synthesis) -> None:
         super().__init__()
@@ -149,11 +149,17 @@ class SynthesisLast(nn.Module):
         self.head = Affine(synthesis.head.weight, synthesis.head.bias)
 
     def forward(self, y_hat: Tensor, level: Tensor, preference: Tensor) -> Tensor:
-        condition, wanted = self.condition(level), self.preference(level, preference)
+        views = preference.shape[0]
         x = self.enter(_last(y_hat) * torch.exp(self.log_gain(level))[:, None, None])
+        level = level.expand(views)
+        condition, wanted = self.condition(level), self.preference(level, preference)
+        if self.blocks16:
+            x = x.expand(views, -1, -1, -1)
         for block in self.blocks16:
             x = block(x, condition, wanted)
         x = self.up(x)
+        if not self.blocks16:
+            x = x.expand(views, -1, -1, -1)
         for block in self.blocks8:
             x = block(x, condition, wanted)
         return _first(self.head(x))

@@ -129,7 +129,7 @@ def calibration_feeds(fp32: Engines, pictures: Sequence[np.ndarray]) -> dict[str
     feeds: dict[str, list[dict[str, np.ndarray]]] = {"encoder": [], "decoder": []}
     for number, (picture, level) in enumerate(zip(pictures, _levels(len(pictures)))):
         z, r = fp32.encode(picture, level)
-        quality, preference = np.array([level]), np.array([_preference(number)], np.float32)
+        quality, preference = np.array([level], np.float32), np.array([_preference(number)], np.float32)
         feeds["encoder"].append({"image": picture[None], "quality": quality})
         feeds["decoder"].append({"z": z, "r": r, "quality": quality, "preference": preference})
     return feeds

@@ -26,14 +26,14 @@ class Engines:
         self._encoder = ort.InferenceSession(encoder, options, providers=["CPUExecutionProvider"])
         self._decoder = ort.InferenceSession(decoder, options, providers=["CPUExecutionProvider"])
 
-    def encode(self, picture: np.ndarray, level: int) -> tuple[np.ndarray, np.ndarray]:
+    def encode(self, picture: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
         """(H,W,3) uint8 -> z (1,Z,..), r (1,M,..) int32."""
-        z, r = self._encoder.run(["z", "r"], {"image": picture[None], "quality": np.array([level])})
+        z, r = self._encoder.run(["z", "r"], {"image": picture[None], "quality": np.array([level], np.float32)})
         return z, r
 
-    def decode(self, z: np.ndarray, r: np.ndarray, level: int, preference: float) -> np.ndarray:
+    def decode(self, z: np.ndarray, r: np.ndarray, level: float, preference: float) -> np.ndarray:
         """(H,W,3) uint8."""
-        feeds = {"z": z, "r": r, "quality": np.array([level]), "preference": np.array([preference], np.float32)}
+        feeds = {"z": z, "r": r, "quality": np.array([level], np.float32), "preference": np.array([preference], np.float32)}
         return self._decoder.run(["image"], feeds)[0][0]
 
 
@@ -102,7 +102,7 @@ def measure(
     )
 
 
-def coded_size(entropy: EntropyModel, z: np.ndarray, r: np.ndarray, level: int) -> int:
+def coded_size(entropy: EntropyModel, z: np.ndarray, r: np.ndarray, level: float) -> int:
     """Bytes of the symbols of one picture (leading axis 1), without header."""
     narrow = z[0].astype(np.int16)
     indexes = entropy.scale_indexes(narrow, level)

@@ -29,7 +29,8 @@ _AXES = {
     "quality": {0: "batch"},
     "preference": {0: "views"},
 }
-"""Sizes that are free. `views` equals `batch`: fed one picture and two preferences, ONNX Runtime 1.31 takes a buffer of one for two."""
+"""Sizes that are free. `batch` is `views`, or 1. What meets a preference has the batch `views` before, by an Expand in the network:
+where the graph broadcasts `batch` against `views`, ONNX Runtime 1.31 takes a buffer of one view for several (docs/runtime.md)."""
 
 
 def encoder_onnx(codec: Codec, opset: int = OPSET) -> bytes:
@@ -50,7 +51,7 @@ def folded_decoder_onnx(codec: Codec, preference: float, opset: int = OPSET) -> 
 def encoder_graph(codec: Codec, opset: int) -> onnx.ModelProto:
     """The simplified graph of a `frozen` codec's encoder, its weights still in float32."""
     image = torch.zeros(1, EXAMPLE_SIDE, EXAMPLE_SIDE, 3, dtype=torch.uint8)
-    return _traced(EncoderView(codec), {"image": image, "quality": torch.zeros(1, dtype=torch.int64)}, ["z", "r"], opset)
+    return _traced(EncoderView(codec), {"image": image, "quality": torch.zeros(1)}, ["z", "r"], opset)
 
 
 def decoder_graph(codec: Codec, opset: int) -> onnx.ModelProto:
@@ -88,7 +89,7 @@ def _symbols(config: NetworkConfig) -> dict[str, Tensor]:
     return {
         "z": torch.zeros(1, config.hyper, small, small, dtype=torch.int32),
         "r": torch.zeros(1, config.latent, large, large, dtype=torch.int32),
-        "quality": torch.zeros(1, dtype=torch.int64),
+        "quality": torch.zeros(1),
     }
 
 

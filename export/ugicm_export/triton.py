@@ -38,7 +38,7 @@ def write_repository(bundle: Bundle, folder: Path, max_batch: int, device: str, 
     manifest = bundle.manifest
     z, r = ("z", "TYPE_INT32", (manifest.hyper_channels, -1, -1)), ("r", "TYPE_INT32", (manifest.latent_channels, -1, -1))
     image: Port = ("image", "TYPE_UINT8", (-1, -1, 3))
-    level: Port = ("quality", "TYPE_INT64", ())
+    level: Port = ("quality", "TYPE_FP32", ())
     configs = {
         "ugicm_encoder": engine_config("ugicm_encoder", [image, level], [z, r], max_batch, device),
         "ugicm_decoder": engine_config(

@@ -15,7 +15,8 @@ from ugicm_export.pictures import sample_pictures
 from ugicm_train.config import NetworkConfig
 from ugicm_train.model.codec import Codec
 
-LEVELS = (5, 31, 60)
+LEVELS = (5, 31.125, 60)
+"""Whole ones and one between."""
 PREFERENCES = (0.0, 0.5, 1.0)
 SYMBOL_TOLERANCE = 1e-4
 """Largest share of symbols that may differ: a value within float rounding of a half rounds either way."""
@@ -100,7 +101,7 @@ def verify(
     for picture in sample_pictures():
         x = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
         for level, preference in zip(LEVELS, PREFERENCES):
-            quality, beta = np.array([level]), np.array([preference], np.float32)
+            quality, beta = np.array([level], np.float32), np.array([preference], np.float32)
             levels = torch.from_numpy(quality)
             z, r = run_encoder(image=picture[None], quality=quality)
             for got, reference in zip((z, r), codec.encode(x, levels)):
@@ -123,7 +124,7 @@ def verify(
 
 
 def _verify_entropy(
-    found: Verification, codec: Codec, model: EntropyModel, z: np.ndarray, r: np.ndarray, level: int
+    found: Verification, codec: Codec, model: EntropyModel, z: np.ndarray, r: np.ndarray, level: float
 ) -> None:
     """Scale indexes of the residual against torch, and the symbols of both latents through the coder and back."""
     quality = torch.tensor([level])
@@ -144,7 +145,7 @@ def verify_folded(decoder: bytes, folded: bytes, preference: float, config: Netw
         symbols = {
             "z": rng.integers(-8, 9, (1, config.hyper, 2, 3), dtype=np.int32),
             "r": rng.integers(-3, 4, (1, config.latent, 8, 12), dtype=np.int32),
-            "quality": np.array([level]),
+            "quality": np.array([level], np.float32),
         }
         (wanted,) = _session(decoder)(**symbols, preference=np.array([preference], np.float32))
         (view,) = _session(folded)(**symbols)

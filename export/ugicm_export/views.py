@@ -7,9 +7,8 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from ugicm_train.config import QUALITY_LEVELS
 from ugicm_train.model.codec import PATCH, PIXELS, Codec
-from ugicm_train.model.layers import QualityTable
+from ugicm_train.model.condition import PreferenceCondition
 
 
 def pixel_order() -> Tensor:
@@ -22,12 +21,8 @@ def pixel_order() -> Tensor:
 
 
 def frozen(codec: Codec) -> Codec:
-    """A copy in evaluation mode with stored quality tables, and patch channels in `pixel_order` in stem and head."""
+    """A copy in evaluation mode with patch channels in `pixel_order` in stem and head."""
     copied = copy.deepcopy(codec).eval().requires_grad_(False)
-    for module in list(copied.modules()):
-        for name, child in module.named_children():
-            if isinstance(child, QualityTable):
-                setattr(module, name, _Table(child.table()))
     order = pixel_order()
     stem, head = copied.analysis.stem, copied.synthesis.head
     stem.weight.copy_(stem.weight[:, order].clone())
@@ -37,7 +32,7 @@ def frozen(codec: Codec) -> Codec:
 
 
 class EncoderView(nn.Module):
-    """image uint8 (N,H,W,3), quality int64 (N,) -> z int32 (N,Z,H/64,W/64), r int32 (N,M,H/16,W/16)."""
+    """image uint8 (N,H,W,3), quality float32 (N,) -> z int32 (N,Z,H/64,W/64), r int32 (N,M,H/16,W/16)."""
 
     def __init__(self, codec: Codec) -> None:
         """`codec` must be `frozen`."""
@@ -53,7 +48,10 @@ class EncoderView(nn.Module):
 
 
 class DecoderView(nn.Module):
-    """z, r int32, quality int64 (N,), preference float32 (N,) -> image uint8 (N,H,W,3)."""
+    """z, r int32, quality float32 (N,), preference float32 (V,) -> image uint8 (V,H,W,3), where N is V or 1.
+
+    Several preferences of one picture share what comes before the first layer they act on.
+    """
 
     def __init__(self, codec: Codec) -> None:
         """`codec` must be `frozen`."""
@@ -61,69 +59,46 @@ class DecoderView(nn.Module):
         self.codec = codec
 
     def forward(self, z: Tensor, r: Tensor, quality: Tensor, preference: Tensor) -> Tensor:
-        patches = self.codec.decode_patches(z.float(), r.float(), quality, preference)
-        pixels = (patches.clamp(0, 1) * 255 + 0.5).to(torch.uint8).permute(0, 2, 3, 1)
-        batch, height, width, _ = pixels.shape
-        rows = pixels.reshape(batch, height, width, PATCH, 3 * PATCH).permute(0, 1, 3, 2, 4)
-        return rows.reshape(batch, height * PATCH, width * PATCH, 3)
+        return _pixels(self.codec.decode_patches(z.float(), r.float(), quality, preference))
 
 
 class FoldedDecoderView(nn.Module):
-    """z, r int32, quality int64 (N,) -> image uint8 (N,H,W,3), at one preference for the whole batch.
+    """z, r int32, quality float32 (N,) -> image uint8 (N,H,W,3), at one preference for the whole batch.
 
-    What depends on the quality and this preference alone is computed now, for all 64 levels, and looked up by the engine.
+    What depends on the preference alone is a constant of the graph; at 0, where it acts on nothing, it is left out.
     """
-
-    preference: Tensor
 
     def __init__(self, codec: Codec, preference: float) -> None:
         """`codec` must be `frozen`; this view changes it."""
         super().__init__()
-        self.view = DecoderView(codec)
-        self.register_buffer("preference", torch.tensor([preference]))
-        fold_preference(codec, preference)
+        self.codec = codec
+        synthesis = codec.synthesis
+        synthesis.preference = _Fixed(synthesis.preference, preference)  # type: ignore[assignment]
+        for block in [*synthesis.blocks16, *synthesis.blocks8]:
+            if preference == 0:
+                block.preference_modulation = None
 
     def forward(self, z: Tensor, r: Tensor, quality: Tensor) -> Tensor:
-        return self.view(z, r, quality, self.preference)
+        return _pixels(self.codec.decode_patches(z.float(), r.float(), quality, torch.zeros_like(quality)))
 
 
-@torch.no_grad()
-def fold_preference(codec: Codec, preference: float) -> None:
-    """Replace the modulation of every synthesis block of a `frozen` codec by a table over the levels."""
-    synthesis = codec.synthesis
-    levels = torch.arange(QUALITY_LEVELS)
-    condition = synthesis.condition(levels)
-    wanted = synthesis.preference(levels, torch.full((QUALITY_LEVELS,), preference))
-    for block in [*synthesis.blocks16, *synthesis.blocks8]:
-        terms = block.modulation(condition)
-        if block.preference_modulation is not None:
-            terms = terms + block.preference_modulation(wanted)
-        block.modulation, block.preference_modulation = _Table(terms), None
-    synthesis.condition, synthesis.preference = _Level(), _Nothing()  # type: ignore[assignment]
+def _pixels(patches: Tensor) -> Tensor:
+    """Patches (N,192,h,w), channels in `pixel_order` -> uint8 (N,8h,8w,3)."""
+    pixels = (patches.clamp(0, 1) * 255 + 0.5).to(torch.uint8).permute(0, 2, 3, 1)
+    batch, height, width, _ = pixels.shape
+    rows = pixels.reshape(batch, height, width, PATCH, 3 * PATCH).permute(0, 1, 3, 2, 4)
+    return rows.reshape(batch, height * PATCH, width * PATCH, 3)
 
 
-class _Table(nn.Module):
-    """level (N,) -> row of a table."""
+class _Fixed(nn.Module):
+    """The vector of one preference, whichever is asked for; None for 0, which acts on nothing."""
 
-    values: Tensor
+    value: Tensor
 
-    def __init__(self, values: Tensor) -> None:
+    def __init__(self, condition: PreferenceCondition, preference: float) -> None:
         super().__init__()
-        self.register_buffer("values", values.detach().clone())
+        self.condition = condition if preference else None
+        self.register_buffer("value", torch.tensor([preference]))
 
-    def forward(self, level: Tensor) -> Tensor:
-        return self.values[level]
-
-
-class _Level(nn.Module):
-    """The level itself in place of the vector computed from it."""
-
-    def forward(self, level: Tensor) -> Tensor:
-        return level
-
-
-class _Nothing(nn.Module):
-    """In place of the vector of the preference, which the tables hold already."""
-
-    def forward(self, level: Tensor, preference: Tensor) -> None:
-        return None
+    def forward(self, level: Tensor, preference: Tensor) -> Tensor | None:
+        return None if self.condition is None else self.condition(level, self.value)

@@ -5,8 +5,8 @@ All numbers are unsigned and little-endian. Every check value is a CRC-32C (Cast
      no  offset   bytes  field
       1  0        8      magic 8B 55 47 49 0D 0A 1A 0A
       2  8        1      version, 1
-      3  9        1      flags: bit 0 = boxes follow the bands, bits 1..7 = 0
-      4  10       1      rate level, 0..63
+      3  9        1      flags: bit 0 = boxes follow the bands, bits 1..3 = eighths of the rate level, bits 4..7 = 0
+      4  10       1      whole part of the rate level, 0..63; at 63 there are no eighths
       5  11       1      band height in units of 64 pixel rows, 1..255
       6  12       8      model fingerprint
       7  20       4      width in pixels, at least 1
@@ -28,7 +28,7 @@ import struct
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ugicm_coder import crc32c
+from ugicm_coder import QUALITY_STEPS, crc32c
 
 from .errors import (
     CorruptStreamError,
@@ -42,7 +42,9 @@ from .errors import (
 MAGIC = bytes.fromhex("8B 55 47 49 0D 0A 1A 0A")
 VERSION = 1
 FLAG_BOXES = 1
-LEVELS = 64
+EIGHTHS_SHIFT = 1  # flag bits 1..3
+LEVELS = 64  # whole ones, 0..63; between two of them lie seven more, in eighths
+MAX_STEP = QUALITY_STEPS * (LEVELS - 1)  # the highest level in eighths
 MULTIPLE = 64
 DEFAULT_BAND_HEIGHT = 8
 DEFAULT_MAX_PIXELS = 1 << 28
@@ -53,6 +55,7 @@ _CHECK = struct.Struct("<I")
 _BOX_HEAD = struct.Struct("<4sI")
 _UINT32_MAX = 0xFFFFFFFF
 _END_TYPE = "iend"
+_EIGHTHS_MASK = (QUALITY_STEPS - 1) << EIGHTHS_SHIFT
 
 Bytes = bytes | bytearray | memoryview
 
@@ -70,7 +73,7 @@ class Stream:
 
     width: int
     height: int
-    level: int
+    level: float  # a multiple of 1/8
     fingerprint: str  # 16 lower-case hex digits
     z: Bytes
     bands: tuple[Bytes, ...]
@@ -119,11 +122,12 @@ def is_stream(head: Bytes) -> bool:
 def serialise(stream: Stream) -> bytes:
     """Write a stream; raises `OptionError` if a field does not fit the byte table."""
     _check_fields(stream)
+    level, eighths = divmod(round(stream.level * QUALITY_STEPS), QUALITY_STEPS)
     fixed = _FIXED.pack(
         MAGIC,
         VERSION,
-        FLAG_BOXES if stream.boxes else 0,
-        stream.level,
+        eighths << EIGHTHS_SHIFT | (FLAG_BOXES if stream.boxes else 0),
+        level,
         stream.band_height,
         bytes.fromhex(stream.fingerprint),
         stream.width,
@@ -154,10 +158,11 @@ def parse(data: Bytes, max_pixels: int = DEFAULT_MAX_PIXELS) -> Stream:
     _need(view, table_end + _CHECK.size, "header")
     if _CHECK.unpack_from(view, table_end)[0] != crc32c(view[:table_end]):
         raise CorruptStreamError("the header does not match its checksum; the file was damaged, fetch it again")
-    if flags & ~FLAG_BOXES:
+    if flags & ~(FLAG_BOXES | _EIGHTHS_MASK):
         raise UnsupportedVersionError(f"the stream uses unknown features (flags {flags:#04x}); install a newer ugicm")
-    if level >= LEVELS:
-        raise CorruptStreamError(f"the header holds rate level {level}, expected 0..{LEVELS - 1}")
+    level += ((flags & _EIGHTHS_MASK) >> EIGHTHS_SHIFT) / QUALITY_STEPS
+    if level > LEVELS - 1:
+        raise CorruptStreamError(f"the header holds rate level {level:g}, expected 0..{LEVELS - 1}")
     entries = [(z_length, z_check), *_TABLE_ENTRY.iter_unpack(view[_FIXED.size : table_end])]
     parts, end = _read_parts(view, table_end + _CHECK.size, entries)
     boxes, end = _read_boxes(view, end) if flags & FLAG_BOXES else ((), end)
@@ -176,6 +181,8 @@ def _check_fields(stream: Stream) -> None:
     ):
         if not low <= value <= high:
             raise OptionError(f"stream {name} is {value}, expected {low}..{high}")
+    if stream.level * QUALITY_STEPS % 1:
+        raise OptionError(f"stream level is {stream.level}, expected a multiple of 1/{QUALITY_STEPS}")
     if re.fullmatch("[0-9a-f]{16}", stream.fingerprint) is None:
         raise OptionError(f"a fingerprint is 16 lower-case hex digits, got {stream.fingerprint!r}")
     expected = band_count(stream.height, stream.band_height)

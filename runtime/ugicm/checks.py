@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
+from ugicm_coder import QUALITY_STEPS
 
-from .bitstream import LEVELS
+from .bitstream import MAX_STEP
 from .errors import ImageError, OptionError
 
 if TYPE_CHECKING:
@@ -20,11 +21,11 @@ MAX_THREADS = 1024
 _Value = TypeVar("_Value")
 
 
-def quality_to_level(quality: float) -> int:
-    """Map quality 0..100 to the nearest of the 64 rate levels; raises `OptionError`."""
+def quality_to_level(quality: float) -> float:
+    """Map quality 0..100 to the nearest rate level, 0..63 in steps of 1/8; raises `OptionError`."""
     if not 0 <= quality <= QUALITY_MAX:  # NaN fails too
         raise OptionError(f"quality is {quality}, expected 0..{QUALITY_MAX}")
-    return math.floor(quality * (LEVELS - 1) / QUALITY_MAX + 0.5)
+    return math.floor(quality * MAX_STEP / QUALITY_MAX + 0.5) / QUALITY_STEPS
 
 
 def check_threads(threads: int | None) -> int:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from ugicm_coder import QUALITY_STEPS
 
 from . import entropy, rate
 from .bitstream import (
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 VIEWS = {"human": 0.0, "machine": 1.0}
+WARM_UP_SIZE = (512, 768)  # height, width
 MAX_PIXELS_LIMIT = 1 << 30  # within what the entropy coder indexes in one call, for up to 512 latent channels
 
 
@@ -116,7 +118,7 @@ class Codec:
             if wanted:
                 self._engines.load(name)
 
-    def warm_up(self, height: int = 512, width: int = 768) -> None:
+    def warm_up(self, height: int = WARM_UP_SIZE[0], width: int = WARM_UP_SIZE[1]) -> None:
         """Code one flat picture of this size both ways, so that the first real one meets engines that have run."""
         self.decode(self.encode(np.full((height, width, 3), 128, np.uint8)))
 
@@ -146,17 +148,17 @@ class Codec:
         boxes: Sequence[Box] = (),
         progress: Progress = no_progress,
     ) -> bytes:
-        """Encode one picture at the best of the 64 rate levels whose whole stream has at most the wanted size.
+        """Encode one picture at the best rate level whose whole stream has at most the wanted size.
 
-        Give bytes, or bits per pixel of the true size. Neighbouring levels differ by a few percent in size, so that is how
-        far below the target a stream may stay. At most 8 engine passes. Raises as `encode`, and `OptionError` if even the
-        lowest level is too large.
+        Give bytes, or bits per pixel of the true size. Levels are searched in eighths, which differ by less than 1% in size
+        unless the picture is tiny: that is how far below the target a stream may stay. At most 8 engine passes. Raises as
+        `encode`, and `OptionError` if even the lowest level is too large.
         """
         array = self._checked(image)
         target = rate.check_target(target_bytes, target_bpp, array.shape[0] * array.shape[1])
 
-        def encode(level: int) -> bytes:
-            (symbols,) = self._engines.analyse([array], [level], NoClock(), progress)
+        def encode(step: int) -> bytes:
+            (symbols,) = self._engines.analyse([array], [step / QUALITY_STEPS], NoClock(), progress)
             return self._write(array, symbols, boxes, NoClock())
 
         return rate.search(encode, target)
@@ -265,9 +267,9 @@ class Codec:
         symbols, first_row = entropy.decode_rows(self._model, stream, rows, self._options.threads, clock)
         pictures: list[np.ndarray] = []
         for part in self._parts([(pixels.bottom - pixels.top, pixels.right - pixels.left)] * len(preferences)):
-            wanted = preferences[part]
-            together = [symbols] * len(wanted)
-            pictures += self._engines.synthesise(together, wanted, whole, pixels, clock, progress, first_row)
+            pictures += self._engines.synthesise(
+                [symbols], preferences[part], whole, pixels, clock, progress, first_row
+            )
         return pictures
 
     def _parts(self, sizes: Sequence[tuple[int, ...]]) -> list[slice]:

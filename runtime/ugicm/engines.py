@@ -69,7 +69,7 @@ class Engines:
             return self._loaded[name]
 
     def analyse(
-        self, images: Sequence[np.ndarray], levels: Sequence[int], clock: Clock, progress: Progress = no_progress
+        self, images: Sequence[np.ndarray], levels: Sequence[float], clock: Clock, progress: Progress = no_progress
     ) -> list[Symbols]:
         """The symbols of (H, W, 3) uint8 pictures of one size, each at its level."""
         whole = cells(*images[0].shape[:2])
@@ -104,8 +104,9 @@ class Engines:
         progress: Progress = no_progress,
         first_row: int = 0,
     ) -> list[np.ndarray]:
-        """Pictures (H, W, 3) uint8 of one rectangle of pixels, for each pair of symbols and preference.
+        """Pictures (H, W, 3) uint8 of one rectangle of pixels: one for each preference.
 
+        symbols: of as many pictures as there are preferences, or of one, whose views then share what the engine can share.
         whole: the cells of the picture. first_row: the row of cells with which each r begins; it must hold the rows that
         `rows_for` names, while z is always whole.
         """
@@ -135,11 +136,11 @@ class Engines:
         return plan(whole, wanted, self._halo[name], self._options.tile_pixels // CELL_PIXELS // count)
 
     def _encode_tile(
-        self, images: Sequence[np.ndarray], levels: Sequence[int], tile: Tile, release: bool
+        self, images: Sequence[np.ndarray], levels: Sequence[float], tile: Tile, release: bool
     ) -> list[np.ndarray]:
         outer = tile.outer
         pieces = np.stack([cut(image, outer.scaled(MULTIPLE)) for image in images])
-        z, r = self.load(ENCODER).run({"image": pieces, "quality": np.array(levels, np.int64)}, release=release)
+        z, r = self.load(ENCODER).run({"image": pieces, "quality": np.array(levels, np.float32)}, release=release)
         manifest = self._bundle.manifest
         rows, columns = outer.bottom - outer.top, outer.right - outer.left
         _check_output("z", z, (len(images), manifest.hyper_channels, rows, columns), np.int32, MAX_HYPER)
@@ -155,12 +156,12 @@ class Engines:
         feeds = {
             "z": _batch([one.z[_planes(outer)] for one in symbols]),
             "r": _batch([one.r[_planes(_latent(outer), origin)] for one in symbols]),
-            "quality": np.array([one.level for one in symbols], np.int64),
+            "quality": np.array([one.level for one in symbols], np.float32),
             "preference": np.array(preferences, np.float32),
         }
         (images,) = self.load(DECODER).run(feeds, release=release)
         rows, columns = outer.bottom - outer.top, outer.right - outer.left
-        _check_output("image", images, (len(symbols), MULTIPLE * rows, MULTIPLE * columns, 3), np.uint8)
+        _check_output("image", images, (len(preferences), MULTIPLE * rows, MULTIPLE * columns, 3), np.uint8)
         return images
 
 

@@ -38,11 +38,13 @@ class NoClock:
 
 
 class Symbols(NamedTuple):
-    """What a stream says: z int16 (Z, H/64, W/64), r int16 (M, H/16, W/16) for padded H, W, and the level 0..63."""
+    """What a stream says: z int16 (Z, H/64, W/64), r int16 (M, H/16, W/16) for padded H, W, and the level 0..63
+    in steps of 1/8."""
 
     z: np.ndarray
     r: np.ndarray
-    level: int
+    level: float
+
 
 def open_model(bundle: Bundle) -> ugicm_coder.EntropyModel:
     """The integer part of the model; raises `BundleError` if it is unusable or contradicts the manifest."""
@@ -108,7 +110,7 @@ def decode_rows(
 
 
 def _indexes_of_rows(
-    model: ugicm_coder.EntropyModel, z: np.ndarray, level: int, first: int, last: int
+    model: ugicm_coder.EntropyModel, z: np.ndarray, level: float, first: int, last: int
 ) -> np.ndarray:
     """Scale indexes of rows first..last-1 of z, exactly those that the whole z gives."""
     top, bottom = max(first - _SCALE_NETWORK_ROWS, 0), min(last + _SCALE_NETWORK_ROWS, z.shape[1])

@@ -8,7 +8,7 @@ from typing import Any
 from .bitstream import LEVELS, MULTIPLE
 
 FORMAT = "ugicm-bundle"
-VERSION = 1
+VERSION = 2
 NAME = "manifest.json"
 ENCODER = "encoder.onnx"
 DECODER = "decoder.onnx"

@@ -3,11 +3,15 @@
 import math
 from collections.abc import Callable
 
-from .bitstream import LEVELS
+from ugicm_coder import QUALITY_STEPS
+
+from .bitstream import LEVELS, MAX_STEP
 from .errors import OptionError
 
 MAX_CALLS = 8
 TOLERANCE = 0.01
+_LEAP = 4
+_GROWTH = math.log(1.05) / QUALITY_STEPS  # of the logarithm of the size with one step, until two sizes are known
 
 
 def check_target(target_bytes: int | None, target_bpp: float | None, pixels: int) -> int:
@@ -22,45 +26,60 @@ def check_target(target_bytes: int | None, target_bpp: float | None, pixels: int
 
 
 def search(encode: Callable[[int], bytes], target: int) -> bytes:
-    """The longest stream of at most `target` bytes among the levels, found in at most `MAX_CALLS` calls of `encode`.
+    """The longest stream found of at most `target` bytes, in at most `MAX_CALLS` calls of `encode`.
 
-    Size grows with the level, close to exponentially; so the level is guessed on the line through the two ends of the
-    bracket in the logarithm of the size, and the bracket is halved where that would creep. Raises `OptionError` when
-    even the lowest level is longer.
+    `encode` takes a step, a level in eighths, 0..`MAX_STEP`; size grows with it. Where it grows about exponentially, as it
+    does, the best step is found; however it grows, the step found is within four whole levels of the best. Raises
+    `OptionError` when even the lowest step is longer.
     """
-    low, high = -1, LEVELS  # levels known to fit, known to be too long; outside the range at first
+    low, high = -1, MAX_STEP + 1  # steps known to fit, known to be too long; outside the range at first
     sizes: dict[int, int] = {}
     best = b""
-    for call in range(MAX_CALLS):
+    for calls_left in range(MAX_CALLS, 0, -1):
         if high - low <= 1:
             break
-        level = _guess(low, high, sizes, target, MAX_CALLS - call)
-        stream = encode(level)
-        sizes[level] = len(stream)
+        step = _guess(low, high, sizes, target, calls_left)
+        stream = encode(step)
+        sizes[step] = len(stream)
         if len(stream) <= target:
-            low, best = level, stream
+            low, best = step, max(best, stream, key=len)
         else:
-            high = level
+            high = step
     if not best:
-        smallest = min(sizes.values())
         raise OptionError(
-            f"the wanted size is {target} bytes, but the lowest quality takes {smallest}; ask for at least that, "
+            f"the wanted size is {target} bytes, but the lowest quality takes {sizes[0]}; ask for at least that, "
             "or make the picture smaller"
         )
     return best
 
 
 def _guess(low: int, high: int, sizes: dict[int, int], target: int, calls_left: int) -> int:
-    """The next level to try, strictly between `low` and `high`."""
-    middle = (low + high) // 2
-    # Halving is sure to end in time, so it takes over as soon as the calls left are just enough for it.
-    if low not in sizes or high not in sizes or (high - low - 1).bit_length() >= calls_left:
-        return middle
-    share = math.log2(target / sizes[low]) / max(math.log2(sizes[high] / sizes[low]), 1e-9)
-    return min(max(low + round(share * (high - low)), low + 1), high - 1)
+    """The next step to try, strictly between `low` and `high`."""
+    if low < 0 and calls_left == 1:
+        return 0  # only this tells whether any fits
+    # Halving is sure to end within four whole levels in time, so it takes over when the calls left are just enough for it.
+    if not sizes or ((high - low - 1) // (4 * QUALITY_STEPS)).bit_length() >= calls_left:
+        return (low + high) // 2
+    step = min(max(_crossing(sizes, target), low + 1), high - 1)
+    # Sizes of small pictures are stairs, whose slope misleads: instead of creeping along one, leap.
+    if step == low + 1 and low - 1 in sizes:
+        step = min(low + _LEAP, (low + high) // 2)
+    elif step == high - 1 and high + 1 in sizes:
+        step = max(high - _LEAP, (low + high) // 2)
+    return step
 
 
-def shortfall(size: int, target: int, level: int) -> str | None:
+def _crossing(sizes: dict[int, int], target: int) -> int:
+    """The last step below the target, on the line through the two nearest sizes in logarithms."""
+    nearest = sorted(sizes, key=lambda step: abs(math.log(sizes[step] / target)))
+    growth = _GROWTH
+    if len(nearest) > 1:
+        one, other = nearest[:2]
+        growth = max(math.log(sizes[one] / sizes[other]) / (one - other), _GROWTH / 4)
+    return math.floor(nearest[0] + math.log(target / sizes[nearest[0]]) / growth)
+
+
+def shortfall(size: int, target: int, level: float) -> str | None:
     """A sentence for people if a stream found by `search` is more than 1% below the target; else None."""
     missing = 1 - size / target
     if missing <= TOLERANCE:

@@ -43,7 +43,7 @@ def describe_stream(data: bytes) -> dict[str, Any]:
         "width": stream.width,
         "height": stream.height,
         "level": stream.level,
-        "quality": round(stream.level * 100 / (bitstream.LEVELS - 1), 1),
+        "quality": round(stream.level * 100 / (bitstream.LEVELS - 1), 2),
         "bytes": len(data),
         "bpp": round(len(data) * 8 / (stream.width * stream.height), 4),
         "z_bytes": len(stream.z),
@@ -76,4 +76,6 @@ def as_text(facts: dict[str, Any]) -> str:
 
 
 def _plain(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:g}"
     return json.dumps(value) if isinstance(value, dict | list | bool) else str(value)

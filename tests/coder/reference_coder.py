@@ -42,7 +42,13 @@ def parse(data: bytes) -> Model:
     return Model(frequencies, zero_flags, lift, z_index, layers, take("<i4", qualities, latent))
 
 
-def scale_indexes(model: Model, z: np.ndarray, quality: int) -> np.ndarray:
+def at_quality(table: np.ndarray, quality: float) -> np.ndarray:
+    """Row of a table (Q, n) at a quality that is a multiple of 1/8: rows between two whole ones are mixed and rounded half up."""
+    low, share = divmod(round(8 * quality), 8)
+    return table[low] if share == 0 else (table[low] * (8 - share) + table[low + 1] * share + 4) >> 3
+
+
+def scale_indexes(model: Model, z: np.ndarray, quality: float) -> np.ndarray:
     """The scale network in int64, one whole map at a time: z (Z, hz, wz) -> (M, 4 hz, 4 wz)."""
 
     def finish(total: np.ndarray, bias: np.ndarray, shift: np.ndarray, maximum: int) -> np.ndarray:
@@ -65,7 +71,7 @@ def scale_indexes(model: Model, z: np.ndarray, quality: int) -> np.ndarray:
     _, height, width = a.shape
     a = a.reshape(-1, 4, 4, height, width).transpose(0, 3, 1, 4, 2).reshape(-1, 4 * height, 4 * width)
     a = finish(depthwise(w4, a), b4, s4, 255)
-    return finish(pointwise(w5, a), b5 + model.quality_bias[quality], s5, 63).astype(np.uint8)
+    return finish(pointwise(w5, a), b5 + at_quality(model.quality_bias, quality), s5, 63).astype(np.uint8)
 
 
 def intervals(model: Model, index: int) -> tuple[int, list[tuple[int, int]]]:

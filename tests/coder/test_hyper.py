@@ -13,11 +13,11 @@ def random_hyper(seed, height, width):
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (2, 3), (8, 12), (60, 60)])
-@pytest.mark.parametrize("quality", [0, QUALITIES - 1])
+@pytest.mark.parametrize("quality", [0, 0.125, 1.5, QUALITIES - 1])
 def test_round_trip_and_identity_with_reference(model, reference, height, width, quality):
     z = random_hyper(height, height, width)
     stream = model.encode_hyper(z, quality)
-    indexes = np.broadcast_to(reference.z_index[quality][:, None, None], z.shape)
+    indexes = np.broadcast_to(reference_coder.at_quality(reference.z_index, quality)[:, None, None], z.shape)
     assert stream == reference_coder.encode_band(reference, z, indexes)
     np.testing.assert_array_equal(model.decode_hyper(stream, height, width, quality), z)
 
@@ -56,9 +56,9 @@ def test_truncation_at_every_length(model):
 
 def test_argument_errors(model):
     z = random_hyper(4, 2, 2)
-    for quality in (-1, QUALITIES):
+    for quality in (-1, QUALITIES, QUALITIES - 0.875, 0.1, float("nan")):
         for call in (lambda q: model.encode_hyper(z, q), lambda q: model.decode_hyper(b"", 2, 2, q)):
-            with pytest.raises(ValueError, match=f"quality is {quality}; expected 0..{QUALITIES - 1}"):
+            with pytest.raises(ValueError, match=f"quality is {quality}; expected 0..{QUALITIES - 1} in steps of 1/8"):
                 call(quality)
     with pytest.raises(ValueError, match=r"expected 0\.\.16777216 positions"):
         model.decode_hyper(b"", 1 << 20, 1 << 20, 0)

@@ -12,7 +12,7 @@ def random_z(seed, channels, height, width):
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 5), (3, 2), (7, 6)])
-@pytest.mark.parametrize("quality", range(QUALITIES))
+@pytest.mark.parametrize("quality", [*range(QUALITIES), 0.125, 1.5, QUALITIES - 1.125])
 def test_identity_with_reference(model, reference, height, width, quality):
     z = random_z(height, HYPER, height, width)
     indexes = model.scale_indexes(z, quality)

@@ -18,12 +18,12 @@ def session(bundle: Path, name: str) -> ort.InferenceSession:
 
 def test_inputs_and_outputs_are_the_contract(bundle: Path) -> None:
     encoder, decoder = session(bundle, "encoder.onnx"), session(bundle, "decoder.onnx")
-    assert [(i.name, i.type) for i in encoder.get_inputs()] == [("image", "tensor(uint8)"), ("quality", "tensor(int64)")]
+    assert [(i.name, i.type) for i in encoder.get_inputs()] == [("image", "tensor(uint8)"), ("quality", "tensor(float)")]
     assert [(o.name, o.type) for o in encoder.get_outputs()] == [("z", "tensor(int32)"), ("r", "tensor(int32)")]
     assert [(i.name, i.type) for i in decoder.get_inputs()] == [
         ("z", "tensor(int32)"),
         ("r", "tensor(int32)"),
-        ("quality", "tensor(int64)"),
+        ("quality", "tensor(float)"),
         ("preference", "tensor(float)"),
     ]
     assert [(o.name, o.type) for o in decoder.get_outputs()] == [("image", "tensor(uint8)")]
@@ -34,7 +34,7 @@ def test_any_multiple_of_64_and_a_batch_of_different_requests(bundle: Path, heig
     encoder, decoder = session(bundle, "encoder.onnx"), session(bundle, "decoder.onnx")
     rng = np.random.default_rng(0)
     image = rng.integers(0, 256, (2, height, width, 3), dtype=np.uint8)
-    quality, preference = np.array([10, 50]), np.array([0.0, 1.0], np.float32)
+    quality, preference = np.array([10, 50.5], np.float32), np.array([0.0, 1.0], np.float32)
     z, r = encoder.run(None, {"image": image, "quality": quality})
     assert z.shape == (2, 8, height // 64, width // 64)
     assert r.shape == (2, 16, height // 16, width // 16)
@@ -44,6 +44,26 @@ def test_any_multiple_of_64_and_a_batch_of_different_requests(bundle: Path, heig
         one = {"z": z[[k]], "r": r[[k]], "quality": quality[[k]], "preference": preference[[k]]}
         (alone,) = decoder.run(None, one)
         assert np.abs(alone[0].astype(int) - both[k]).max() <= 1
+
+
+@pytest.mark.parametrize("optimisation", ["ORT_DISABLE_ALL", "ORT_ENABLE_BASIC", "ORT_ENABLE_EXTENDED", "ORT_ENABLE_ALL"])
+def test_several_views_of_one_picture(bundle: Path, optimisation: str) -> None:
+    """A plain broadcast makes ONNX Runtime 1.31 reuse a buffer of one view for several, and fail."""
+    options = ort.SessionOptions()
+    options.graph_optimization_level = getattr(ort.GraphOptimizationLevel, optimisation)
+    decoder = ort.InferenceSession((bundle / "decoder.onnx").read_bytes(), options, providers=["CPUExecutionProvider"])
+    rng = np.random.default_rng(2)
+    for columns, preferences in ((2, [0.0, 1.0]), (1, [0.5]), (3, [1.0, 0.0, 0.25, 0.75]), (2, [0.0, 1.0])):
+        symbols = {
+            "z": rng.integers(-9, 10, (1, 8, 1, columns), dtype=np.int32),
+            "r": rng.integers(-3, 4, (1, 16, 4, 4 * columns), dtype=np.int32),
+            "quality": np.array([33.625], np.float32),
+        }
+        (views,) = decoder.run(None, symbols | {"preference": np.array(preferences, np.float32)})
+        assert views.shape == (len(preferences), 64, 64 * columns, 3)
+        for view, preference in zip(views, preferences):
+            (alone,) = decoder.run(None, symbols | {"preference": np.array([preference], np.float32)})
+            assert np.abs(alone[0].astype(int) - view).max() <= 1
 
 
 def test_graphs_hold_no_control_flow(bundle: Path) -> None:

@@ -25,10 +25,15 @@ def test_the_same_symbols_and_views(bundle: Path) -> None:
     encoder, decoder = compiled(opened.engine("encoder.onnx")), compiled(opened.engine("decoder.onnx"))
     picture, level = list(sample_pictures())[1], 31
     z, r = fp32.encode(picture, level)
-    found = encoder({"image": picture[None], "quality": np.array([level])})
+    found = encoder({"image": picture[None], "quality": np.array([level], np.float32)})
     assert np.array_equal(found["z"], z)
     assert (found["r"] != r).sum() <= 1
-    feeds = {"z": z, "r": r, "quality": np.array([level]), "preference": np.array([0.5], np.float32)}
+    feeds = {"z": z, "r": r, "quality": np.array([level], np.float32), "preference": np.array([0.5], np.float32)}
     difference = np.abs(decoder(feeds)["image"][0].astype(int) - fp32.decode(z, r, level, 0.5))
     assert difference.max() <= 1
     assert (difference > 0).mean() <= 1e-4
+    preferences = np.array([0.5, 0.0, 1.0], np.float32)
+    views = decoder(feeds | {"preference": preferences})["image"]
+    assert views.shape == (3, *picture.shape)
+    for view, preference in zip(views, preferences):
+        assert np.abs(view.astype(int) - fp32.decode(z, r, level, preference)).max() <= 1

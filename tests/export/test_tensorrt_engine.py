@@ -68,7 +68,7 @@ def test_ranges_are_parsed() -> None:
 def test_casts_at_the_door_change_nothing(bundle: Path) -> None:
     opened = Bundle.open(bundle)
     picture = next(sample_pictures())
-    feeds = {"image": picture[None], "quality": np.array([31])}
+    feeds = {"image": picture[None], "quality": np.array([31], np.float32)}
     outputs = []
     for change in (lambda data: data, ready_for_tensorrt):
         encoder, decoder = (ort.InferenceSession(change(opened.engine(f"{name}coder.onnx"))) for name in ("en", "de"))

@@ -132,7 +132,21 @@ def test_an_end_box_with_a_payload_is_refused():
 
 def test_unknown_flags():
     with pytest.raises(UnsupportedVersionError, match="flags"):
-        parse(patched(9, b"\x03"))
+        parse(patched(9, b"\x11"))
+
+
+@pytest.mark.parametrize("eighths", range(8))
+def test_eighths_of_a_level_are_flag_bits_and_no_more(eighths):
+    stream = replace(STREAM, level=32 + eighths / 8)
+    data = serialise(stream)
+    assert data == patched(9, bytes([1 | eighths << 1]))
+    assert as_bytes(parse(data)) == stream
+    top = patched(9, bytes([1 | eighths << 1, 63]))
+    if eighths:
+        with pytest.raises(CorruptStreamError, match=f"rate level {63 + eighths / 8:g}, expected 0..63"):
+            parse(top)
+    else:
+        assert parse(top).level == 63
 
 
 def test_trailing_bytes():
@@ -204,6 +218,9 @@ def test_a_length_that_moves_the_boundary():
         {"width": 0},
         {"height": 1 << 32, "band_height": 255},
         {"level": 64},
+        {"level": 63.125},
+        {"level": 31.1},
+        {"level": float("nan")},
         {"band_height": 256},
         {"fingerprint": "0123"},
         {"fingerprint": "X" * 16},

@@ -71,7 +71,7 @@ def test_a_fingerprint_of_another_model(copy):
     "changes",
     [
         {"format": "other"},
-        {"version": 2},
+        {"version": 1},
         {"fingerprint": "xyz"},
         {"fingerprint": ...},
         {"mean_network_sha256": "00"},

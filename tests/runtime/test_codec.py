@@ -91,8 +91,8 @@ def test_bad_decode_options(codec, stream, options):
 
 
 def test_quality_levels():
-    assert [quality_to_level(q) for q in (0, 50, 100)] == [0, 32, 63]
-    assert sorted({quality_to_level(q) for q in range(101)}) == list(range(64))
+    assert [quality_to_level(q) for q in (0, 50, 50.2, 100)] == [0, 31.5, 31.625, 63]
+    assert [quality_to_level(100 * step / 504) for step in range(505)] == [step / 8 for step in range(505)]
     for wrong in (-1, 100.1, float("nan")):
         with pytest.raises(OptionError, match="expected 0"):
             quality_to_level(wrong)

@@ -1,16 +1,21 @@
 """The model inside the package, if this checkout has one."""
 
+import itertools
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 from ugicm import Codec
 from ugicm.bench import draw_picture
+from ugicm.bitstream import parse
 from ugicm.bundle import DEFAULT_PATH
 from ugicm.errors import StreamError, TooLargeError
+from ugicm.tiles import MIN_TILE_PIXELS
 
+EXAMPLE = Path(__file__).parents[2] / "examples" / "kodim23.png"
 pytestmark = pytest.mark.skipif(not DEFAULT_PATH.exists(), reason="this checkout has no default bundle")
 
 
@@ -85,11 +90,42 @@ def test_rate_and_quality_grow_together(default, photo):
     assert scores[1] > 24
 
 
+def test_targets_are_met_within_one_percent_from_below(default):
+    """The shipped example, cropped to half its sides; the rate grows by less than 1% with every eighth of a level."""
+    photo = np.asarray(Image.open(EXAMPLE).convert("RGB"))[:256, :384]
+    smallest, largest = (len(default.encode(photo, quality)) for quality in (0, 100))
+    for target in np.geomspace(smallest, largest, 22).astype(int)[1:]:
+        stream = default.encode_to_size(photo, int(target))
+        assert 0.99 * target <= len(stream) <= target
+
+
+def test_levels_between_are_between(default, photo):
+    """A whole level, and the eighths up to the next: sizes and pictures pass from one to the other."""
+    streams = [default.encode(photo, 100 * (40 + eighths / 8) / 63) for eighths in range(9)]
+    assert [parse(stream).level for stream in streams] == [40 + eighths / 8 for eighths in range(9)]
+    scores = [psnr(default.decode(stream), photo) for stream in streams]
+    assert len(streams[0]) < len(streams[4]) < len(streams[8])
+    assert scores[0] < scores[4] < scores[8]
+    assert max(abs(a - b) for a, b in itertools.pairwise(scores)) < scores[8] - scores[0]
+
+
 def test_views_differ(default, photo):
     stream = default.encode(photo)
     human, machine = default.decode(stream), default.decode(stream, view="machine")
     assert human.shape == machine.shape == photo.shape
     assert (human != machine).any()
+
+
+@pytest.mark.parametrize("region", [None, (40, 1000, 300, 500)])
+def test_several_views_at_once_are_what_single_calls_give(region):
+    """In tiles and whole: the engine gets the symbols of one picture and several preferences."""
+    codec = Codec.open(DEFAULT_PATH, threads=1, tile_pixels=MIN_TILE_PIXELS)
+    stream = codec.encode(draw_picture(400, 1900) if region else draw_picture(259, 193), 60)
+    preferences = (0.0, 1.0, 0.35)
+    for view, preference in zip(codec.decode_views(stream, preferences, region), preferences, strict=True):
+        alone = codec.decode(stream, preference=preference, region=region)
+        assert view.shape == alone.shape
+        assert np.abs(view.astype(int) - alone).max() <= 1
 
 
 @pytest.mark.parametrize("width,height", [(1, 1), (1, 600), (600, 1), (63, 65), (64, 64), (65, 3)])

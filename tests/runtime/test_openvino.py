@@ -61,7 +61,7 @@ def test_errors(bundle_path):
         open_engine("openvino", "e", model, **PORTS | {"inputs": ("image",)})
     engine = open_engine("openvino", "e", model, **PORTS)
     with pytest.raises(EngineError, match="e failed"):
-        engine.run({"image": np.array(["text"]), "quality": np.zeros(1, np.int64)})
+        engine.run({"image": np.array(["text"]), "quality": np.zeros(1, np.float32)})
 
 
 def test_a_missing_library_is_named(bundle_path, picture, monkeypatch):

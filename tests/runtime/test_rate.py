@@ -5,37 +5,63 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from ugicm import rate
-from ugicm.bitstream import LEVELS, parse
+from ugicm.bitstream import MAX_STEP, parse
 from ugicm.errors import OptionError
+from ugicm_coder import QUALITY_STEPS
 
-growth = st.lists(st.integers(1, 400), min_size=LEVELS, max_size=LEVELS)
+growth = st.lists(st.integers(1, 400), min_size=MAX_STEP + 1, max_size=MAX_STEP + 1)
+
+
+def searched(sizes, target):
+    """(size found or None, steps tried) where step k has sizes[k] bytes."""
+    calls = []
+
+    def encode(step):
+        calls.append(step)
+        return bytes(sizes[step])
+
+    try:
+        found = len(rate.search(encode, target))
+    except OptionError as error:
+        assert f"lowest quality takes {sizes[0]};" in str(error)
+        found = None
+    assert len(calls) == len(set(calls)) <= rate.MAX_CALLS
+    return found, calls
 
 
 @given(steps=growth, share=st.floats(0, 1.2))
-def test_the_longest_stream_that_fits_is_found_in_time(steps, share):
+def test_however_sizes_grow_the_target_is_kept_within_four_levels(steps, share):
     sizes = np.cumsum(steps).tolist()
     target = max(1, int(sizes[-1] * share))
-    calls = []
-
-    def encode(level):
-        calls.append(level)
-        return bytes(sizes[level])
-
+    found, _ = searched(sizes, target)
     fitting = [size for size in sizes if size <= target]
     if fitting:
-        assert len(rate.search(encode, target)) == fitting[-1]
+        assert sizes[max(len(fitting) - 1 - 4 * QUALITY_STEPS, 0)] <= found <= target
     else:
-        with pytest.raises(OptionError, match=f"lowest quality takes {sizes[0]}"):
-            rate.search(encode, target)
-    assert len(calls) == len(set(calls)) <= rate.MAX_CALLS
+        assert found is None
 
 
-def test_exponential_sizes_take_few_calls():
-    sizes = [round(1000 * 1.045**level) for level in range(LEVELS)]
-    for target in range(1000, sizes[-1], 700):
-        calls = []
-        rate.search(lambda level, calls=calls: calls.append(level) or bytes(sizes[level]), target)
-        assert len(calls) <= rate.MAX_CALLS
+@given(
+    smallest=st.floats(200, 50_000),
+    growths=st.tuples(st.floats(1.03, 1.07), st.floats(1.03, 1.07)),
+    seed=st.integers(0, 1000),
+    share=st.floats(0, 1),
+)
+def test_sizes_like_those_of_pictures_are_matched_exactly(smallest, growths, seed, share):
+    """Growth per level drifts from one end to the other, and sizes scatter by a few bytes."""
+    per_step = np.log(np.linspace(*growths, MAX_STEP + 1)) / QUALITY_STEPS
+    curve = smallest * np.exp(np.cumsum(per_step))
+    sizes = (48 + curve * (1 + np.random.default_rng(seed).normal(0, 2e-4, curve.shape))).astype(int).tolist()
+    target = int(sizes[0] + share * (max(sizes) - sizes[0]))
+    found, _ = searched(sizes, target)
+    assert found >= 0.99 * min(target, sizes[-1])
+    assert found >= 0.999 * max(size for size in sizes if size <= target)
+
+
+def test_the_lowest_level_is_tried_before_giving_up():
+    sizes = [1000 + step for step in range(MAX_STEP + 1)]
+    assert searched(sizes, 999)[0] is None
+    assert searched(sizes, 1000)[0] == 1000
 
 
 def test_targets_are_checked():
@@ -47,12 +73,11 @@ def test_targets_are_checked():
 
 
 def test_streams_keep_the_target(codec, picture):
-    sizes = [len(codec.encode(picture, 100 * level / 63)) for level in range(64)]
-    for target in (sizes[5], sizes[40] + 1, max(sizes) + 1000):
+    sizes = [len(codec.encode(picture, 100 * step / MAX_STEP)) for step in range(MAX_STEP + 1)]
+    for target in (sizes[45], sizes[321] + 1, max(sizes) + 1000):
         stream = codec.encode_to_size(picture, target)
-        assert len(stream) <= target
-        level = parse(stream).level
-        assert level == 63 or sizes[level + 1] > target
+        assert 0.98 * min(target, sizes[-1]) < len(stream) <= target
+        assert len(stream) == sizes[round(parse(stream).level * QUALITY_STEPS)]
     assert len(codec.encode_to_size(picture, target_bpp=1.04)) <= picture.shape[0] * picture.shape[1] * 1.04 / 8
     with pytest.raises(OptionError, match="lowest quality"):
         codec.encode_to_size(picture, 10)

@@ -18,7 +18,7 @@ def model(bundle_path):
 
 
 def test_outputs_come_in_the_order_asked_for(model):
-    feeds = {"image": np.zeros((1, 64, 64, 3), np.uint8), "quality": np.zeros(1, np.int64)}
+    feeds = {"image": np.zeros((1, 64, 64, 3), np.uint8), "quality": np.zeros(1, np.float32)}
     z, r = Engine("e", model, inputs=INPUTS, outputs=OUTPUTS, threads=1).run(feeds)
     r_too, z_too = Engine("e", model, inputs=INPUTS, outputs=OUTPUTS[::-1], threads=1).run(feeds)
     assert z.shape == z_too.shape == (1, 4, 1, 1)
@@ -59,12 +59,12 @@ def test_models_and_feeds_that_do_not_fit(model):
         Engine("e", b"rubbish", inputs=INPUTS, outputs=OUTPUTS, threads=1)
     engine = Engine("e", model, inputs=INPUTS, outputs=OUTPUTS, threads=1)
     with pytest.raises(EngineError, match="e failed"):
-        engine.run({"image": np.zeros((1, 64, 64, 3), np.float32), "quality": np.zeros(1, np.int64)})
+        engine.run({"image": np.zeros((1, 64, 64, 3), np.float32), "quality": np.zeros(1, np.float32)})
 
 
 def test_bound_buffers_and_released_memory_change_nothing(model, monkeypatch):
     """What a GPU provider is run with, here on the CPU; and the arena given back after a run."""
-    feeds = {"image": np.arange(64 * 64 * 3, dtype=np.uint8).reshape(1, 64, 64, 3), "quality": np.zeros(1, np.int64)}
+    feeds = {"image": np.arange(64 * 64 * 3, dtype=np.uint8).reshape(1, 64, 64, 3), "quality": np.zeros(1, np.float32)}
     plain = Engine("e", model, inputs=INPUTS, outputs=OUTPUTS, threads=1)
     expected = plain.run(feeds)
     monkeypatch.setattr("ugicm.session._ON_GPU", {"CPUExecutionProvider"})

@@ -10,6 +10,7 @@ from ugicm.bench import draw_picture
 from ugicm.bitstream import parse
 from ugicm.bundle import DEFAULT_PATH
 from ugicm.errors import OptionError
+from ugicm.manifest import DECODER
 from ugicm.tiles import MIN_TILE_PIXELS, Rect, check_region, covering, plan
 
 sizes = st.integers(1, 60)
@@ -144,6 +145,21 @@ def test_views_and_batches_are_what_single_calls_give(codecs, coded, photo):
         pictures = codec.decode_batch(streams, preference=[0, 1, 0.3])
         for picture, one, preference in zip(pictures, streams, (0, 1, 0.3), strict=True):
             assert np.abs(picture.astype(int) - codec.decode(one, preference=preference)).max() <= 1
+
+
+def test_views_of_a_stream_send_its_symbols_once(codec, stream, monkeypatch):
+    engine, seen = codec._engines.load(DECODER), []
+
+    class Spy:
+        def run(self, feeds, **options):
+            seen.append({name: len(array) for name, array in feeds.items()})
+            return engine.run(feeds, **options)
+
+    monkeypatch.setitem(codec._engines._loaded, DECODER, Spy())
+    views = codec.decode_views(stream, [0, 0.5, 1])
+    assert seen == [{"z": 1, "r": 1, "quality": 1, "preference": 3}]
+    for view, preference in zip(views, (0, 0.5, 1), strict=True):
+        np.testing.assert_array_equal(view, codec.decode(stream, preference=preference))
 
 
 def test_no_seam(codecs, photo):

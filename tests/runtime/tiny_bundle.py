@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 from tiny_entropy import HYPER_CHANNELS, LATENT_CHANNELS, random_entropy
+from ugicm.bitstream import MAX_STEP
 from ugicm.bundle import describe_file, fingerprint, write_bundle
 from ugicm.manifest import DECODER, ENCODER, ENTROPY, Manifest
 
@@ -45,7 +46,7 @@ def _mix(out_channels: int) -> np.ndarray:
 
 
 def _gains() -> np.ndarray:
-    return np.linspace(0.1, 1, 64, dtype=np.float32).reshape(64, 1, 1, 1)
+    return np.linspace(0.1, 1, MAX_STEP + 1, dtype=np.float32).reshape(-1, 1, 1, 1)
 
 
 def _pooled(name: str, source: str, size: int, channels: int, limit: int) -> tuple[list, dict]:
@@ -70,14 +71,23 @@ def _encoder() -> bytes:
         helper.make_node("Cast", ["image"], ["float"], to=TensorProto.FLOAT),
         helper.make_node("Transpose", ["float"], ["planes"], perm=[0, 3, 1, 2]),
         helper.make_node("Sub", ["planes", "grey"], ["centred"]),
-        helper.make_node("Gather", ["gains", "quality"], ["gain"], axis=0),
+        helper.make_node("Mul", ["quality", "eight"], ["eighths"]),
+        helper.make_node("Cast", ["eighths"], ["step"], to=TensorProto.INT64),
+        helper.make_node("Gather", ["gains", "step"], ["gain"], axis=0),
         helper.make_node("Mul", ["centred", "gain"], ["scaled"]),
         helper.make_node("Mul", ["centred", "tenth"], ["small"]),
         *z_nodes,
         *r_nodes,
     ]
-    constants = {"grey": np.float32(128), "tenth": np.float32(0.02), "gains": _gains(), **z_constants, **r_constants}
-    inputs = [_port("image", TensorProto.UINT8, ["n", "h", "w", 3]), _port("quality", TensorProto.INT64, ["n"])]
+    constants = {
+        "grey": np.float32(128),
+        "tenth": np.float32(0.02),
+        "eight": np.float32(8),
+        "gains": _gains(),
+        **z_constants,
+        **r_constants,
+    }
+    inputs = [_port("image", TensorProto.UINT8, ["n", "h", "w", 3]), _port("quality", TensorProto.FLOAT, ["n"])]
     outputs = [_port(name, TensorProto.INT32, ["n", None, None, None]) for name in ("z", "r")]
     return _model("encoder", nodes, inputs, outputs, constants)
 
@@ -86,7 +96,9 @@ def _decoder() -> bytes:
     nodes = [
         helper.make_node("Cast", ["r"], ["float"], to=TensorProto.FLOAT),
         helper.make_node("Conv", ["float", "pick"], ["planes"]),
-        helper.make_node("Gather", ["gains", "quality"], ["gain"], axis=0),
+        helper.make_node("Mul", ["quality", "eight"], ["eighths"]),
+        helper.make_node("Cast", ["eighths"], ["step"], to=TensorProto.INT64),
+        helper.make_node("Gather", ["gains", "step"], ["gain"], axis=0),
         helper.make_node("Div", ["planes", "gain"], ["scaled"]),
         helper.make_node("Resize", ["scaled", "", "zoom"], ["large"], mode="nearest"),
         helper.make_node("Reshape", ["preference", "column"], ["p"]),
@@ -100,7 +112,7 @@ def _decoder() -> bytes:
     ]
     constants = {
         "pick": np.eye(3, LATENT_CHANNELS, dtype=np.float32)[:, :, None, None],
-        "gains": _gains(),
+        "eight": np.float32(8), "gains": _gains(),
         "zoom": np.array([1, 1, 16, 16], np.float32),
         "column": np.array([-1, 1, 1, 1], np.int64),
         "twenty": np.float32(20),
@@ -109,8 +121,8 @@ def _decoder() -> bytes:
         "high": np.float32(255),
     }
     inputs = [_port(name, TensorProto.INT32, ["n", None, None, None]) for name in ("z", "r")]
-    inputs += [_port("quality", TensorProto.INT64, ["n"]), _port("preference", TensorProto.FLOAT, ["n"])]
-    return _model("decoder", nodes, inputs, [_port("image", TensorProto.UINT8, ["n", None, None, 3])], constants)
+    inputs += [_port("quality", TensorProto.FLOAT, ["n"]), _port("preference", TensorProto.FLOAT, ["v"])]
+    return _model("decoder", nodes, inputs, [_port("image", TensorProto.UINT8, ["v", None, None, 3])], constants)
 
 
 def _port(name: str, kind: int, shape: list) -> onnx.ValueInfoProto:

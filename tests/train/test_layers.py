@@ -4,7 +4,15 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from ugicm_train.model.layers import Downsample, Pointwise, QualityTable, ResidualBlock, SpatialBlock, Upsample
+from ugicm_train.model.layers import (
+    Downsample,
+    Pointwise,
+    QualityTable,
+    ResidualBlock,
+    SpatialBlock,
+    Upsample,
+    between_levels,
+)
 
 
 def test_pointwise_is_a_matrix_per_position():
@@ -54,6 +62,28 @@ def test_quality_table_is_linear_between_its_knots():
     steps = values.diff(dim=0)
     torch.testing.assert_close(steps[:21], steps[:1].expand(21, -1))
     assert torch.equal(table(torch.tensor([63, 5])), values[[63, 5]])
+
+
+def test_quality_table_takes_eighths_of_levels():
+    table = QualityTable(64, 11, 3, torch.randn(11, 3))
+    whole, steps = torch.arange(64), torch.arange(8 * 63 + 1) / 8
+    # What every whole level was before there were others: none may move by a bit.
+    position = torch.arange(64, dtype=torch.float64) * 10 / 63
+    mixing = (1 - (position[:, None] - torch.arange(11)).abs()).clamp(min=0).float()
+    assert torch.equal(table(whole), (mixing[:, :, None] * table.rows).sum(1))
+    assert torch.equal(table(whole.float()), table(whole))
+    values = table(steps)
+    assert torch.equal(values[::8], table(whole))
+    assert ((values[1:] - values[:-1]).abs().amax() < 0.2 * table.rows.diff(dim=0).abs().amax()).all()
+
+
+def test_integers_between_levels_are_mixed_and_rounded_half_up():
+    stored = torch.tensor([[-3.0], [4.0], [9.0]])
+    found = between_levels(lambda level: stored[level.long()], torch.arange(17) / 8)
+    expected = [-3, -2, -1, 0, 1, 1, 2, 3, 4, 5, 5, 6, 7, 7, 8, 8, 9]
+    assert found[:, 0].tolist() == expected
+    whole = between_levels(lambda level: stored[level], torch.tensor([2, 0]))
+    assert torch.equal(whole, stored[[2, 0]])
 
 
 def test_quality_table_saves_its_knots_only():

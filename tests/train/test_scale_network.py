@@ -42,11 +42,11 @@ def test_simulation_equals_the_integer_code_bit_for_bit(size):
     model = EntropyModel(entropy.entropy_file(codec))
     rng = np.random.default_rng(size)
     z = random_z(rng, PER_SIZE, size)
-    level = rng.integers(0, 64, PER_SIZE)
+    level = (rng.integers(0, 505, PER_SIZE) / 8).astype(np.float32)
     simulated = codec.scale_network(torch.from_numpy(z).float(), torch.from_numpy(level))
     simulated = simulated.to(torch.uint8).numpy()
     for one, quality, expected in zip(z, level, simulated, strict=True):
-        np.testing.assert_array_equal(model.scale_indexes(one, int(quality)), expected)
+        np.testing.assert_array_equal(model.scale_indexes(one, quality), expected)
     assert simulated.min() == 0
     assert simulated.max() == 63
 
@@ -60,7 +60,7 @@ def test_fresh_network_equals_the_integer_code():
     codec = tiny_codec().eval()
     model = EntropyModel(entropy.entropy_file(codec))
     z = random_z(np.random.default_rng(0), 20, (4, 4))
-    for level in (0, 31, 63):
+    for level in (0, 31, 31.625, 63):
         simulated = codec.scale_network(torch.from_numpy(z).float(), torch.full((20,), level))
         for one, expected in zip(z, simulated.numpy(), strict=True):
             np.testing.assert_array_equal(model.scale_indexes(one, level), expected)

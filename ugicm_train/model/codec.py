@@ -21,7 +21,7 @@ from ugicm_train.model.entropy import (
     round_ste,
 )
 from ugicm_train.model.held import PreferenceSynthesis
-from ugicm_train.model.layers import Downsample, Pointwise, QualityTable, ResidualBlock, Upsample
+from ugicm_train.model.layers import Downsample, Pointwise, QualityTable, ResidualBlock, Upsample, between_levels
 from ugicm_train.model.mean_network import MeanNetwork
 from ugicm_train.model.scale_network import HYPER_MAX, ScaleNetwork
 
@@ -101,12 +101,18 @@ class Synthesis(PreferenceSynthesis):
         return [*self.preference.parameters(), *(block.preference_modulation.weight for block in blocks)]
 
     def patches(self, y_hat: Tensor, level: Tensor, preference: Tensor) -> Tensor:
-        """The picture before the pixel shuffle, (N,192,H/8,W/8)."""
-        condition, wanted = self.condition(level), self.preference(level, preference)
+        """The picture before the pixel shuffle, (V,192,H/8,W/8), for preferences (V,) and y_hat, level of V pictures or one."""
+        views = preference.shape[0]
         x = self.enter(y_hat * torch.exp(self.log_gain(level))[:, :, None, None])
+        level = level.expand(views)
+        condition, wanted = self.condition(level), self.preference(level, preference)
+        if self.blocks16:
+            x = x.expand(views, -1, -1, -1)
         for block in self.blocks16:
             x = block(x, condition, wanted)
         x = self.up(x)
+        if not self.blocks16:
+            x = x.expand(views, -1, -1, -1)
         for block in self.blocks8:
             x = block(x, condition, wanted)
         return self.head(x)
@@ -116,7 +122,10 @@ class Synthesis(PreferenceSynthesis):
 
 
 class Codec(nn.Module):
-    """One model for all 64 quality levels and every preference in [0, 1]."""
+    """One model for all quality levels, 0..63 in steps of 1/8, and every preference in [0, 1].
+
+    Levels are int64 for whole ones, as in training, or float32.
+    """
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
@@ -135,8 +144,12 @@ class Codec(nn.Module):
         self.synthesis = Synthesis(config)
 
     def hyper_scale_index(self, level: Tensor) -> Tensor:
-        """Integer scale index of each hyper channel, (N,) int64 -> (N,Z) float, straight-through."""
-        return clamp_recoverable(round_ste(self.hyper_scale(level) / LOG_STEP), 0, SCALE_COUNT - 1)
+        """Integer scale index of each hyper channel, (N,) -> (N,Z) float, straight-through."""
+
+        def whole(level: Tensor) -> Tensor:
+            return clamp_recoverable(round_ste(self.hyper_scale(level) / LOG_STEP), 0, SCALE_COUNT - 1)
+
+        return between_levels(whole, level)
 
     def forward(self, x: Tensor, level: Tensor, preference: Tensor, hold_human: bool = False) -> Coded:
         """Training pass: x (N,3,H,W) in [0,1] with H, W multiples of 64, level (N,) int64, preference (N,).
@@ -180,7 +193,11 @@ class Codec(nn.Module):
         return z, residual
 
     def decode_patches(self, z: Tensor, r: Tensor, level: Tensor, preference: Tensor) -> Tensor:
-        """Symbols, quality and preference -> the unclipped picture as 8x8 patches, (N,192,H/8,W/8)."""
+        """Symbols, quality and preference -> the unclipped picture as 8x8 patches, (V,192,H/8,W/8).
+
+        There are V preferences, and V pictures or one; all views of one picture share what comes before the first block
+        that the preference acts on.
+        """
         y_hat, _ = self.mean_network(z, level, lambda mean, mask: r)
         return self.synthesis.patches(y_hat, level, preference)
 

@@ -23,7 +23,7 @@ def preference_features(preference: Tensor) -> Tensor:
 
 
 class QualityCondition(nn.Module):
-    """level (N,) int64 -> (N, width), the input of every block's modulation."""
+    """level (N,) -> (N, width), the input of every block's modulation."""
 
     def __init__(self, levels: int, knots: int, width: int) -> None:
         super().__init__()
@@ -36,7 +36,7 @@ class QualityCondition(nn.Module):
 
 
 class PreferenceCondition(nn.Module):
-    """(level (N,) int64, preference (N,) in [0, 1]) -> (N, width), exactly zero at preference 0.
+    """(level (N,), preference (N,) in [0, 1]) -> (N, width), exactly zero at preference 0.
 
     Whatever it drives therefore leaves the human view alone, so that the machine view can be trained without touching it.
     """

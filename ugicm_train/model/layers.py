@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from ugicm_train.config import QUALITY_STEPS
+from ugicm_train.model.entropy import round_ste
 
 SLOPE = 0.01
 
@@ -107,7 +112,10 @@ class Downsample(nn.Module):
 
 
 class QualityTable(nn.Module):
-    """A trained vector per quality level, interpolated between `knots` rows: level (N,) int64 -> (N, width)."""
+    """A trained vector per quality level, interpolated between `knots` rows: level (N,) -> (N, width).
+
+    Levels are integers, or floats that are multiples of 1/8: 0..levels-1.
+    """
 
     mixing: Tensor
 
@@ -118,17 +126,30 @@ class QualityTable(nn.Module):
         if start is not None:
             rows += start.reshape(knots, -1)
         self.rows = nn.Parameter(rows)
-        position = torch.arange(levels, dtype=torch.float64) * (knots - 1) / (levels - 1)
+        last = QUALITY_STEPS * (levels - 1)
+        position = torch.arange(last + 1, dtype=torch.float64) * (knots - 1) / last
         distance = (position[:, None] - torch.arange(knots)[None]).abs()
         self.register_buffer("mixing", (1 - distance).clamp(min=0).float(), persistent=False)
 
     def table(self) -> Tensor:
-        """(levels, width) vectors of every level."""
-        return self._mix(self.mixing)
+        """(levels, width) vectors of every whole level."""
+        return self._mix(self.mixing[::QUALITY_STEPS])
 
     def forward(self, level: Tensor) -> Tensor:
-        return self._mix(self.mixing[level])
+        return self._mix(self.mixing[(level * QUALITY_STEPS).long()])
 
     def _mix(self, weights: Tensor) -> Tensor:
         """Weighted rows; a sum instead of a matrix product keeps autocast from rounding gains to bfloat16."""
         return (weights[:, :, None] * self.rows).sum(1)
+
+
+def between_levels(whole: Callable[[Tensor], Tensor], level: Tensor) -> Tensor:
+    """Integers (N, width) that `whole` gives for whole levels (N,), mixed and rounded half up between them, as the integer code does.
+
+    Straight-through gradients. Whole levels, integers or floats, get exactly what `whole` gives.
+    """
+    if not level.is_floating_point():
+        return whole(level)
+    low = level.floor()
+    share = (level - low)[:, None]
+    return round_ste(whole(low) * (1 - share) + whole(level.ceil()) * share)

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ugicm_train.model.entropy import LOG_STEP, SCALE_COUNT, clamp_recoverable, round_ste
-from ugicm_train.model.layers import QualityTable
+from ugicm_train.model.layers import QualityTable, between_levels
 
 WEIGHT_MAX = 127
 ACTIVATION_MAX = 255
@@ -64,11 +64,11 @@ class IntegerConv(nn.Module):
         return weight, round_ste(self.bias.float() * self.bias_gain * step), step
 
     def forward(self, x: Tensor, extra: Tensor | None = None) -> Tensor:
-        """Rounded outputs before the clip; `extra` (N, out) is added to the bias in output units."""
+        """Rounded outputs before the clip; `extra` (N, out), integers, is added to the bias."""
         weight, bias, step = self.integers()
         total = F.conv2d(x, weight, bias, padding=1 if self.depthwise else 0, groups=self.groups)
         if extra is not None:
-            total = total + round_ste(extra * step)[:, :, None, None]
+            total = total + extra[:, :, None, None]
         return round_ste(total / step[None, :, None, None])
 
     def export(self) -> IntegerLayer:
@@ -83,7 +83,7 @@ class IntegerConv(nn.Module):
 
 
 class ScaleNetwork(nn.Module):
-    """(z (N,Z,h,w) integers as float, level (N,) int64) -> real-valued tensor of scale indexes 0..63, (N,M,4h,4w)."""
+    """(z (N,Z,h,w) integers as float, level (N,)) -> real-valued tensor of scale indexes 0..63, (N,M,4h,4w)."""
 
     def __init__(self, hyper: int, hidden: int, fine: int, latent: int, levels: int, knots: int) -> None:
         super().__init__()
@@ -104,8 +104,12 @@ class ScaleNetwork(nn.Module):
                 a = layer(a).clamp(0, ACTIVATION_MAX)
             a = F.pixel_shuffle(self.refine(a).clamp(0, ACTIVATION_MAX), SHUFFLE)
             a = self.smooth(a).clamp(0, ACTIVATION_MAX)
-            index = self.leave(a, self.quality(level).float() / LOG_STEP)
+            index = self.leave(a, between_levels(self._quality_bias, level))
             return clamp_recoverable(index, 0, SCALE_COUNT - 1)
+
+    def _quality_bias(self, level: Tensor) -> Tensor:
+        """What the last layer's bias gains at whole levels (N,): integers (N, M) as floats, with straight-through gradients."""
+        return round_ste(self.quality(level).float() / LOG_STEP * torch.exp2(self.leave.shift()))
 
     @torch.no_grad()
     def export(self) -> tuple[list[IntegerLayer], Tensor]:

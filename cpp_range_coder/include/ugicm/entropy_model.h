@@ -24,6 +24,7 @@ public:
     const NetworkSize& size() const { return size_; }
     const Tables& tables() const { return tables_; }
 
+    // Qualities are given in eighths, 0 .. 8 (qualities - 1).
     // Scale indexes (latent, 4 height, 4 width) of z (hyper, height, width). kArgument: too many positions or an unknown quality.
     Status scale_indexes(const std::int16_t* z, std::size_t height, std::size_t width, std::size_t quality,
                          std::uint8_t* out) const;

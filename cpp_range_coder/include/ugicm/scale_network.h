@@ -17,6 +17,7 @@ constexpr int kMaxIndex = 63;
 constexpr int kMaxShift = 24;
 constexpr std::size_t kMaxChannels = 1024;
 constexpr std::size_t kMaxQualities = 256;
+constexpr std::size_t kQualitySteps = 8;  // qualities are counted in eighths: whole ones are stored, others lie between two
 constexpr std::size_t kUpsampling = 4;// the pixel shuffle between z and the latent
 
 // Channel counts of an entropy.bin: hyper, wide, narrow and latent channels, and quality levels.
@@ -28,7 +29,21 @@ struct NetworkSize {
     std::size_t qualities;
 
     bool valid() const;
+    // Number of qualities in eighths: 0 .. 8 (qualities - 1), counted.
+    std::size_t quality_count() const { return kQualitySteps * (qualities - 1) + 1; }
 };
+
+// Entry `column` of a table (qualities, width) at a quality in eighths: (low * (8 - share) + high * share + 4) >> 3 between the
+// two whole qualities around it, the stored value itself at a whole one. Never beyond the larger of both in size.
+template <typename Value>
+std::int32_t at_quality(const std::vector<Value>& table, std::size_t width, std::size_t quality, std::size_t column) {
+    const std::size_t place = quality / kQualitySteps * width + column;
+    const auto share = static_cast<std::int64_t>(quality % kQualitySteps);
+    if (share == 0) return table[place];
+    constexpr auto steps = static_cast<std::int64_t>(kQualitySteps);
+    const std::int64_t sum = table[place] * (steps - share) + table[place + width] * share;
+    return static_cast<std::int32_t>((sum + steps / 2) >> 3);
+}
 
 // One layer: out = clip((sum weight * in + bias [+ quality bias] + rounding) >> shift, 0, maximum).
 // Weights are held as 16-bit rows of `row` elements, zero-padded to a multiple of 16 (pointwise: one row per output channel;
@@ -46,7 +61,8 @@ public:
     // Reads the five layers and the quality bias, and proves that no sum can leave 32 bits.
     Status parse(ByteReader& reader, const NetworkSize& size);
 
-    // z: (hyper, height, width), clamped here to [-127, 127]; out: (latent, 4 height, 4 width), 0..63. quality < qualities.
+    // z: (hyper, height, width), clamped here to [-127, 127]; out: (latent, 4 height, 4 width), 0..63.
+    // quality in eighths, less than quality_count().
     void run(const std::int16_t* z, std::size_t height, std::size_t width, std::size_t quality, std::uint8_t* out) const;
 
 private:

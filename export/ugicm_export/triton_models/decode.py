@@ -42,7 +42,7 @@ class TritonPythonModel:
             inputs=[
                 pb_utils.Tensor("z", symbols.z[None].astype(np.int32)),
                 pb_utils.Tensor("r", symbols.r[None].astype(np.int32)),
-                pb_utils.Tensor("quality", np.array([[symbols.level]], np.int64)),
+                pb_utils.Tensor("quality", np.array([[symbols.level]], np.float32)),
                 pb_utils.Tensor("preference", np.array([[preference]], np.float32)),
             ],
         )

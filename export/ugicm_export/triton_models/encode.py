@@ -49,7 +49,7 @@ class TritonPythonModel:
             requested_output_names=["z", "r"],
             inputs=[
                 pb_utils.Tensor("image", cut(image, Rect(0, 0, padded(height), padded(width)))[None]),
-                pb_utils.Tensor("quality", np.array([[level]], np.int64)),
+                pb_utils.Tensor("quality", np.array([[level]], np.float32)),
             ],
         )
         response = call.exec()

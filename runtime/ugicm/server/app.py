@@ -12,9 +12,9 @@ from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from .. import __version__
-from ..bitstream import LEVELS, picture_size
+from ..bitstream import LEVELS, MULTIPLE, picture_size
 from ..checks import QUALITY_MAX
-from ..codec import VIEWS, Codec
+from ..codec import VIEWS, WARM_UP_SIZE, Codec
 from ..errors import OptionError
 from ..tiles import Region, check_region
 from . import body, media, pages, schema
@@ -76,7 +76,7 @@ def create_app(codec: Codec, settings: Settings | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        await asyncio.to_thread(codec.prepare, encode=True, decode=True)
+        await asyncio.to_thread(_warm_up, codec)
         service.ready = True
         yield
         service.ready = False
@@ -93,6 +93,12 @@ def create_app(codec: Codec, settings: Settings | None = None) -> FastAPI:
     _add_status(app, service)
     pages.add(app)
     return app
+
+
+def _warm_up(codec: Codec) -> None:
+    """Load both engines and run them on one picture, the smallest there is if the usual one is over the limit."""
+    fits = codec.info["max_pixels"] >= WARM_UP_SIZE[0] * WARM_UP_SIZE[1]
+    codec.warm_up(*(WARM_UP_SIZE if fits else (MULTIPLE, MULTIPLE)))
 
 
 def _add_work(app: FastAPI, service: Service) -> None:
@@ -159,7 +165,7 @@ def _add_status(app: FastAPI, service: Service) -> None:
 
     @app.get("/readyz", tags=["status"], **schema.HEALTH)
     async def readyz() -> Response:
-        """200 while requests are welcome: engines loaded, not stopping, room in the queue."""
+        """200 while requests are welcome: engines loaded and run once, not stopping, room in the queue."""
         room = service.pool.depth < service.settings.queue
         return _state(service.ready and room, "ready", "not ready: starting, stopping, or the queue is full")
 

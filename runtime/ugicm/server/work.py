@@ -51,7 +51,7 @@ class Answer:
     width: int
     height: int
     stages: dict[str, float]
-    level: int = 0
+    level: float = 0
     notes: list[str] = field(default_factory=list)
 
 
