@@ -20,7 +20,7 @@ from ugicm_export.int8 import AT_LEAST
 from ugicm_export.onnx_export import OPSET, OPSETS, decoder_onnx, encoder_onnx, folded_decoder_onnx, with_metadata
 from ugicm_export.pictures import picture_files, sample_pictures
 from ugicm_export.profiles import Profile
-from ugicm_export.targets import TargetError, check_modules
+from ugicm_export.targets import METHOD, TargetError, check_modules
 from ugicm_export.variants import add_fp16, add_int8
 from ugicm_export.verify import PIXEL_STEPS, VerificationError, verify, verify_folded
 from ugicm_train.checkpoint import load_codec
@@ -38,6 +38,7 @@ class Request:
     targets: tuple[str, ...] = ("onnx",)  # names of `targets.TARGETS`
     fold: dict[str, float] = field(default_factory=dict)  # name -> preference of the decoders made for one preference
     calibration: Path | None = None  # folder of photos that int8 and fp16 are measured on
+    calibration_method: str = METHOD  # one of `ranges.METHODS`, for int8
     pixel_steps: int = PIXEL_STEPS  # largest difference of a sample to torch
     skip_verify: bool = False  # leave the comparison with torch out; the manifest then says so
     profile: Profile = field(default_factory=Profile)  # sizes and batches TensorRT and Triton are set up for
@@ -144,7 +145,9 @@ def _draft(codec: Codec, opset: int, request: Request, progress: Callable[[str],
         losses["fp16"] = add_fp16(draft.files, draft.variants, request.calibration, progress)
     if "onnx-int8" in request.targets:
         assert request.calibration is not None
-        losses["int8"] = add_int8(codec, draft.files, draft.variants, request.calibration, opset, progress)
+        losses["int8"] = add_int8(
+            codec, draft.files, draft.variants, request.calibration, opset, progress, request.calibration_method
+        )
     if losses:
         draft.verification["variants"] = losses
     return draft
