@@ -36,7 +36,7 @@ from ugicm_train.model.codec import PATCH, Codec
 LIMITS = Limits(psnr_loss=0.3, rate_change=0.01)
 AIM = 0.9
 """Parts are left in float until at most this share of the limits is used on the search pictures."""
-AT_LEAST, CALIBRATION, SEARCH = 16, 60, 4
+AT_LEAST, CALIBRATION, SEARCH = 16, 60, 16
 CROP = 256
 SEARCH_LEVELS = (5, 60)
 BRANCHES = {"mix_in": "filter", "depthwise": "filter", "mix_out": "filter"} | dict.fromkeys(

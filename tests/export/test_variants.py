@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import onnx
 import onnxruntime as ort
 import pytest
 import torch
+import ugicm
 from onnx import TensorProto
 from ugicm.bundle import Bundle
 from ugicm_export import int8, variants
@@ -31,6 +33,24 @@ def test_a_stream_of_any_variant_is_read_by_every_other_without_a_symbol_error(f
     pairs = check_variants(bundle, list(sample_pictures())[1])
     assert len(pairs) == 9
     assert all(pair["symbols_equal"] for pair in pairs)
+
+
+def test_codecs_opened_by_variant_read_each_other_s_streams(full_bundle: Path) -> None:
+    """All ordered pairs, at several rates, as a user opens them."""
+    codecs = {name: ugicm.Codec.open(full_bundle, variant=name, threads=1) for name in ("fp32", "fp16", "int8")}
+    assert {codec.info["variant"] for codec in codecs.values()} == set(codecs)
+    picture = list(sample_pictures())[1]
+    written = {}
+    for name, quality in itertools.product(codecs, (0, 45, 100)):
+        symbols, stream = codecs[name].encode_symbols(picture, quality), codecs[name].encode(picture, quality)
+        written[name, quality] = symbols
+        assert np.abs(symbols.r).max() > 0
+        for reader in codecs.values():
+            found = reader.decode_symbols(stream)
+            assert np.array_equal(found.z, symbols.z)
+            assert np.array_equal(found.r, symbols.r)
+            assert reader.decode(stream).shape == picture.shape
+    assert not np.array_equal(written["int8", 100].r, written["fp32", 100].r), "int8 and fp32 are the same engines"
 
 
 def test_variants_leave_the_fingerprint_alone(full_bundle: Path, bundle: Path) -> None:
