@@ -141,11 +141,11 @@ def _verify(words: list[str]) -> int:
 
 def _verify_text(report: dict[str, Any]) -> str:
     rows = [
-        (r["variant"], r["provider"], r["threads"], r["optimisation"], r["tensor"], r["values"], r["different"], r["largest"],
+        (r["variant"], r["provider"], r["threads"], r["optimisation"], r["tensor"], r["values"], r["different"], r["ties"], r["largest"],
          f"{r['allowed']:g}", "ok" if r["passed"] else "FAILED")
         for r in report["rows"]
     ]  # fmt: skip
-    head = ("engines", "provider", "threads", "optimisation", "tensor", "values", "different", "largest", "allowed share", "")
+    head = ("engines", "provider", "threads", "optimisation", "tensor", "values", "different", "causes", "largest", "allowed share", "")
     pairs = [
         (one["encoder"], one["decoder"], one["bytes"], "equal" if one["symbols_equal"] else "DIFFERENT")
         for one in report["variants"]

@@ -188,8 +188,8 @@ def _swept(folder: Path, manifest: Manifest, files: dict[str, bytes], progress: 
         row = failed[0]
         raise VerificationError(
             f"{row['variant']} engines on {row['provider']} with {row['threads']} threads, optimisation {row['optimisation']}: "
-            f"{row['different']} of {row['values']} values of {row['tensor']} differ by up to {row['largest']} from one thread "
-            f"(allowed share {row['allowed']:g}, step {STEP}); nothing was written"
+            f"{row['different']} of {row['values']} values of {row['tensor']} differ, from {row['ties']} causes, by up to "
+            f"{row['largest']} from one thread (allowed share {row['allowed']:g}, step {STEP}); nothing was written"
         )
     return replace(manifest, verification=manifest.verification | {"sweep": sweep_record(report)})
 

@@ -85,8 +85,8 @@ def _sweep(record: dict[str, Any] | None) -> list[str]:
     for name, one in record["variants"].items():
         lines.append(f"  {name}: {'; '.join(one['setups'])}")
         lines += [
-            f"    {tensor}: {count['different']} of {count['values']} values differ, by up to {count['largest']} "
-            f"(allowed: share {count['allowed_share']:g}, step {count['allowed_step']})"
+            f"    {tensor}: {count['different']} of {count['values']} values differ, from {count['ties']} causes, by up to "
+            f"{count['largest']} (allowed: share {count['allowed_share']:g}, step {count['allowed_step']})"
             for tensor, count in one["tensors"].items()
         ]
     return lines
