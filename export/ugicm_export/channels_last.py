@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from ugicm_export.rectify import RectifiedBlock
 from ugicm_train.model.codec import Analysis, Codec, Synthesis
 from ugicm_train.model.layers import SLOPE, Pointwise, ResidualBlock
 
@@ -64,7 +65,7 @@ class Block(nn.Module):
         self.expand = nn.Conv2d(width, wider, 1)
         self.expand.weight = nn.Parameter(block.expand.weight.detach()[:, :, None, None])
         self.expand.bias = nn.Parameter(block.expand.bias.detach())
-        self.rectify = nn.LeakyReLU(SLOPE)
+        self.rectify = nn.ReLU() if isinstance(block, RectifiedBlock) else nn.LeakyReLU(SLOPE)
         self.activate = nn.LeakyReLU(SLOPE)
         self.contract = Product(block.contract.weight)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ugicm_export.profiles import Profile, parse_range
-from ugicm_export.targets import COMMON, TARGETS, check_request, format_table, table
+from ugicm_export.targets import COMMON, METHOD, METHODS, TARGETS, check_request, format_table, table
 
 FOLDS = {"human": 0.0, "machine": 1.0}
 
@@ -40,6 +40,9 @@ def parser() -> argparse.ArgumentParser:
     some.add_argument("--fold-preference", nargs="+", metavar="P", help="also write decoders for one preference: human, machine, 0..1")
     some.add_argument("--atol", type=int, help="largest difference of a pixel to torch, in steps of 1/255 (default 1)")
     some.add_argument("--calibration", type=Path, metavar="DIR", help="folder of at least 16 photos")
+    some.add_argument(
+        "--calibration-method", choices=METHODS, help=f"how int8 ranges are taken from the photos (default {METHOD})"
+    )
     some.add_argument("--image-size", metavar="MIN,OPT,MAX", help="sides in pixels (default 64,1024,4096)")
     some.add_argument("--batch", metavar="MIN,OPT,MAX", help="pictures per call (default 1,1,8)")
     some.add_argument("--workspace", type=float, metavar="GIB", help="memory TensorRT may use while it builds")
@@ -92,6 +95,7 @@ def _export(words: list[str]) -> int:
         targets=targets,
         fold=fold,
         calibration=args.calibration,
+        calibration_method=args.calibration_method or METHOD,
         pixel_steps=1 if args.atol is None else args.atol,
         skip_verify=args.skip_verify,
         profile=profile,
@@ -137,11 +141,11 @@ def _verify(words: list[str]) -> int:
 
 def _verify_text(report: dict[str, Any]) -> str:
     rows = [
-        (r["provider"], r["threads"], r["optimisation"], r["tensor"], r["values"], r["different"], r["largest"],
+        (r["variant"], r["provider"], r["threads"], r["optimisation"], r["tensor"], r["values"], r["different"], r["ties"], r["largest"],
          f"{r['allowed']:g}", "ok" if r["passed"] else "FAILED")
         for r in report["rows"]
     ]  # fmt: skip
-    head = ("provider", "threads", "optimisation", "tensor", "values", "different", "largest", "allowed share", "")
+    head = ("engines", "provider", "threads", "optimisation", "tensor", "values", "different", "causes", "largest", "allowed share", "")
     pairs = [
         (one["encoder"], one["decoder"], one["bytes"], "equal" if one["symbols_equal"] else "DIFFERENT")
         for one in report["variants"]

@@ -19,7 +19,7 @@ from ugicm_train.model.layers import Pointwise, ResidualBlock
 
 STREAM_FLOOR, HIDDEN_FLOOR = 1e-3, 1e-2
 """Channels whose range is below this share of the widest one's are scaled no further."""
-HIDDEN_POWER = 0.5
+HIDDEN_POWER = 1.0
 """Inside a branch the ranges are drawn half-way together: rare features would else claim the whole range."""
 PHASES = 4
 
@@ -77,7 +77,7 @@ def equalise(streams: Iterable[Stream], run: Callable[[], None]) -> None:
         for block in stream.blocks:
             _equalise_branches(block, ranges)
         _scale_stream(stream, _factors(ranges[stream], STREAM_FLOOR, 1.0))
-        _move_biases(stream)
+        move_biases(stream)
 
 
 class _Ranges:
@@ -151,7 +151,7 @@ def _scale_stream(stream: Stream, factor: Tensor) -> None:
     stream.reader.weight.div_(factor.repeat_interleave(stream.reader_phases))
 
 
-def _move_biases(stream: Stream) -> None:
+def move_biases(stream: Stream) -> None:
     """Leave the biases of the branches out of the stream and add what they would have done to each later reader."""
     missing = torch.zeros(stream.blocks[0].mix_out.bias.shape[0] if stream.blocks else 0)
     for block in stream.blocks:

@@ -5,22 +5,22 @@ from __future__ import annotations
 import datetime
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from ugicm.bundle import Bundle, describe_file, fingerprint, write_bundle
 from ugicm.manifest import DECODER, ENCODER, ENTROPY, Manifest
 
-from ugicm_export.bundle_check import check_variants
+from ugicm_export.bundle_check import CPU, STEP, check_bundle, sweep_record
 from ugicm_export.entropy import entropy_file, mean_network_sha256
 from ugicm_export.half import rounded_to_half
 from ugicm_export.halo import halo
 from ugicm_export.int8 import AT_LEAST
 from ugicm_export.onnx_export import OPSET, OPSETS, decoder_onnx, encoder_onnx, folded_decoder_onnx, with_metadata
-from ugicm_export.pictures import picture_files, sample_pictures
+from ugicm_export.pictures import picture_files
 from ugicm_export.profiles import Profile
-from ugicm_export.targets import TargetError, check_modules
+from ugicm_export.targets import METHOD, TargetError, check_modules
 from ugicm_export.variants import add_fp16, add_int8
 from ugicm_export.verify import PIXEL_STEPS, VerificationError, verify, verify_folded
 from ugicm_train.checkpoint import load_codec
@@ -38,6 +38,7 @@ class Request:
     targets: tuple[str, ...] = ("onnx",)  # names of `targets.TARGETS`
     fold: dict[str, float] = field(default_factory=dict)  # name -> preference of the decoders made for one preference
     calibration: Path | None = None  # folder of photos that int8 and fp16 are measured on
+    calibration_method: str = METHOD  # one of `ranges.METHODS`, for int8
     pixel_steps: int = PIXEL_STEPS  # largest difference of a sample to torch
     skip_verify: bool = False  # leave the comparison with torch out; the manifest then says so
     profile: Profile = field(default_factory=Profile)  # sizes and batches TensorRT and Triton are set up for
@@ -117,7 +118,7 @@ def export_bundle(
         license=LICENSE,
         created=datetime.date.today().isoformat(),
     )
-    _place(out, manifest, files, request, progress)
+    manifest = _place(out, manifest, files, request, progress)
     progress(f"wrote {out}: fingerprint {manifest.fingerprint}, {sum(map(len, files.values())) / 2**20:.1f} MiB")
     return manifest
 
@@ -144,7 +145,9 @@ def _draft(codec: Codec, opset: int, request: Request, progress: Callable[[str],
         losses["fp16"] = add_fp16(draft.files, draft.variants, request.calibration, progress)
     if "onnx-int8" in request.targets:
         assert request.calibration is not None
-        losses["int8"] = add_int8(codec, draft.files, draft.variants, request.calibration, opset, progress)
+        losses["int8"] = add_int8(
+            codec, draft.files, draft.variants, request.calibration, opset, progress, request.calibration_method
+        )
     if losses:
         draft.verification["variants"] = losses
     return draft
@@ -152,32 +155,43 @@ def _draft(codec: Codec, opset: int, request: Request, progress: Callable[[str],
 
 def _place(
     out: Path, manifest: Manifest, files: dict[str, bytes], request: Request, progress: Callable[[str], None]
-) -> None:
-    """Write beside `out` and rename, so that no half-written bundle is ever seen."""
+) -> Manifest:
+    """Write beside `out` and rename, so that no half-written bundle is ever seen; returns the manifest with what was checked last."""
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as temporary:
         fresh = Path(temporary) / out.name
-        write_bundle(fresh, manifest, files)
         if not request.skip_verify:
-            _check_symbols(fresh)
+            manifest = _swept(Path(temporary) / "check", manifest, files, progress)
+        write_bundle(fresh, manifest, files)
         _add_folders(fresh, request, progress)
         if not out.is_dir():
             fresh.replace(out)
-            return
+            return manifest
         old = out.replace(Path(temporary) / "old")
         try:
             fresh.replace(out)
         except OSError:
             old.replace(out)
             raise
+    return manifest
 
 
-def _check_symbols(fresh: Path) -> None:
-    """VerificationError unless every variant reads the streams of every other, as the runtime opens them."""
-    pairs = check_variants(Bundle.open(fresh), list(sample_pictures())[1])
-    wrong = [f"{pair['encoder']} to {pair['decoder']}" for pair in pairs if not pair["symbols_equal"]]
+def _swept(folder: Path, manifest: Manifest, files: dict[str, bytes], progress: Callable[[str], None]) -> Manifest:
+    """The manifest with the record of `check_bundle` on these files, on the CPU; VerificationError if anything fails there."""
+    write_bundle(folder, manifest, files)
+    report = check_bundle(folder, providers=[CPU], progress=progress)
+    wrong = [f"{pair['encoder']} to {pair['decoder']}" for pair in report["variants"] if not pair["symbols_equal"]]
     if wrong:
         raise VerificationError(f"symbols change between variants: {', '.join(wrong)}; nothing was written")
+    failed = [row for row in report["rows"] if not row["passed"]]
+    if failed:
+        row = failed[0]
+        raise VerificationError(
+            f"{row['variant']} engines on {row['provider']} with {row['threads']} threads, optimisation {row['optimisation']}: "
+            f"{row['different']} of {row['values']} values of {row['tensor']} differ, from {row['ties']} causes, by up to "
+            f"{row['largest']} from one thread (allowed share {row['allowed']:g}, step {STEP}); nothing was written"
+        )
+    return replace(manifest, verification=manifest.verification | {"sweep": sweep_record(report)})
 
 
 def _add_folders(fresh: Path, request: Request, progress: Callable[[str], None]) -> None:

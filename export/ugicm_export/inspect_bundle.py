@@ -63,6 +63,7 @@ def as_text(facts: dict[str, Any]) -> str:
         f"variants: {', '.join(facts['variants'])}",
         *[f"{one['file']}: preference {one['preference']} folded in" for one in facts["folded"]],
         *[_loss(name, loss) for name, loss in facts["verification"].get("variants", {}).items()],
+        *_sweep(facts["verification"].get("sweep")),
     ]
     return "\n".join([*lines, "", table])
 
@@ -73,3 +74,19 @@ def _loss(name: str, loss: dict[str, Any]) -> str:
         f"{name}: {loss['psnr_loss']:+.3f} dB lost, rate {loss['rate_change']:+.2%}, on the exporting machine "
         f"{speed['encoder']}x / {speed['decoder']}x as fast to encode / decode"
     )
+
+
+def _sweep(record: dict[str, Any] | None) -> list[str]:
+    """The record of `ugicm-export verify` made at export; bundles of earlier versions have none."""
+    if record is None:
+        return ["verified set-ups: none recorded; run ugicm-export verify"]
+    pairs = f"{record['pairs_with_equal_symbols']} of {record['pairs']} pairs of variants with equal symbols"
+    lines = [f"verified {record['date']} with onnxruntime {record['onnxruntime']}: {pairs}; compared with {record['compared_with']}"]
+    for name, one in record["variants"].items():
+        lines.append(f"  {name}: {'; '.join(one['setups'])}")
+        lines += [
+            f"    {tensor}: {count['different']} of {count['values']} values differ, from {count['ties']} causes, by up to "
+            f"{count['largest']} (allowed: share {count['allowed_share']:g}, step {count['allowed_step']})"
+            for tensor, count in one["tensors"].items()
+        ]
+    return lines

@@ -1,31 +1,34 @@
 """int8 engines: static quantisation with ranges measured on pictures, weights per channel, the streams left in float.
 
-Quantised are the residual blocks of analysis and synthesis, where nearly all the time goes. The mean network stays in float32, so
-that all variants compute the same means: an encoder and a decoder of different variants then differ by what their own blocks lose
-and by nothing else. Blocks are left in float too where the loss on pictures that took no part in calibration asks for it.
+Quantised are the residual blocks of analysis and synthesis and the stem, where nearly all the time goes. The mean network stays in
+float32, so that all variants compute the same means: an encoder and a decoder of different variants then differ by what their own
+blocks lose and by nothing else. Blocks are left in float too where the loss on pictures that took no part in calibration asks for it.
 """
 
 from __future__ import annotations
 
-import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
 import torch
-from onnx import helper
+from onnx import helper, numpy_helper
 from torch.nn import functional
 from ugicm_coder import EntropyModel
 
 from ugicm_export.channels_last import with_channels_last
-from ugicm_export.equalise import analysis_streams, equalise, synthesis_streams
+from ugicm_export.equalise import analysis_streams, equalise, move_biases, synthesis_streams
 from ugicm_export.measure import Engines, Limits, Loss, measure
 from ugicm_export.onnx_export import decoder_graph, encoder_graph, finished
 from ugicm_export.pictures import picture_files, read_crop, spread
+from ugicm_export.pixels import PIXEL_SCALE, read_pixels
+from ugicm_export.ranges import measured_ranges
+from ugicm_export.rectify import rectify
+from ugicm_export.rounding import rounded_weights
+from ugicm_export.targets import METHOD
 from ugicm_export.views import frozen, pixel_order
 from ugicm_train.config import QUALITY_LEVELS
 from ugicm_train.model.codec import PATCH, Codec
@@ -33,16 +36,20 @@ from ugicm_train.model.codec import PATCH, Codec
 LIMITS = Limits(psnr_loss=0.3, rate_change=0.01)
 AIM = 0.9
 """Parts are left in float until at most this share of the limits is used on the search pictures."""
-AT_LEAST, CALIBRATION, SEARCH = 16, 60, 4
+AT_LEAST, CALIBRATION, SEARCH = 16, 60, 16
 CROP = 256
 SEARCH_LEVELS = (5, 60)
 BRANCHES = {"mix_in": "filter", "depthwise": "filter", "mix_out": "filter"} | dict.fromkeys(
     ("expand", "rectify", "contract"), "expand"
 )
-"""A part is one branch of one residual block. What reads or writes a stream itself (stem, down, leave, up, head) stays in float: it
-costs more than it saves, docs/export.md has the figures."""
+"""A part is one branch of one residual block, or one of LAYERS."""
+STEM = "stem"
+"""Reads 8-bit pixels as they are."""
+STREAM_READERS = ("down", "leave", "up", "head")
+"""Left in float: eight bits of a stream cost them more than the time is worth, docs/export.md has the figures."""
+LAYERS = (STEM, *STREAM_READERS)
 HALVES = {"encoder": "analysis", "decoder": "synthesis"}
-KINDS = ["Conv", "MatMul", "LeakyRelu"]
+KINDS = ["Conv", "MatMul", "LeakyRelu", "Relu"]
 
 Part = tuple[str, str]
 Progress = Callable[[str], None]
@@ -58,15 +65,15 @@ class Quantised:
     loss: Loss
 
 
-def quantise(codec: Codec, fp32: Engines, entropy: bytes, folder: Path, opset: int, progress: Progress) -> Quantised:
-    """Make int8 engines of `codec`, whose fp32 engines are given; PictureError if `folder` holds too few pictures."""
-    files = picture_files(folder, AT_LEAST)
-    calibration = [read_crop(path, CROP) for path in spread(files[::2], CALIBRATION)]
-    search = [read_crop(path, CROP) for path in spread(files[1::2], SEARCH)]
-    progress(f"int8: balancing channels and measuring ranges on {len(calibration)} of {len(files)} pictures")
-    graphs = balanced_graphs(codec, calibration, opset)
-    feeds = calibration_feeds(fp32, calibration)
-    halves = {half: _Half(half, graphs[half], feeds[half]) for half in HALVES}
+def quantise(
+    codec: Codec, fp32: Engines, entropy: bytes, folder: Path, opset: int, progress: Progress, method: str = METHOD
+) -> Quantised:
+    """Make int8 engines of `codec`, whose fp32 engines are given, with ranges by one of `ranges.METHODS`.
+
+    PictureError if `folder` holds too few pictures.
+    """
+    halves = prepare(codec, fp32, folder, opset, progress, method)
+    search = [read_crop(path, CROP) for path in spread(picture_files(folder, AT_LEAST)[1::2], SEARCH)]
     model = EntropyModel(entropy)
 
     def attempt(parts: set[Part]) -> tuple[dict[str, bytes], Loss]:
@@ -74,7 +81,7 @@ def quantise(codec: Codec, fp32: Engines, entropy: bytes, folder: Path, opset: i
         other = Engines(engines["encoder"], engines["decoder"])
         return engines, measure(fp32, other, model, search, SEARCH_LEVELS)
 
-    parts = {(half, part) for half, one in halves.items() for part in one.parts}
+    parts = {(half, part) for half, one in halves.items() for part in one.parts if part not in STREAM_READERS}
     engines, loss = attempt(parts)
     while LIMITS.share_used(loss) > AIM and any(part[0] in _to_blame(loss) for part in parts):
         progress(f"int8: {_said(loss)} with {len(parts)} parts in eight bits; looking for the one to leave in float")
@@ -85,6 +92,18 @@ def quantise(codec: Codec, fp32: Engines, entropy: bytes, folder: Path, opset: i
     names = sorted(f"{half}.{part}" for half, part in parts)
     progress(f"int8: {_said(loss)} on {SEARCH} pictures with {', '.join(names) or 'nothing'} in eight bits")
     return Quantised(engines["encoder"], engines["decoder"], names, loss)
+
+
+def prepare(
+    codec: Codec, fp32: Engines, folder: Path, opset: int, progress: Progress, method: str = METHOD
+) -> dict[str, Half]:
+    """Both engines with the ranges measured on every second picture of `folder`; PictureError if it holds too few."""
+    files = picture_files(folder, AT_LEAST)
+    calibration = [read_crop(path, CROP) for path in spread(files[::2], CALIBRATION)]
+    progress(f"int8: balancing channels and measuring ranges ({method}) on {len(calibration)} of {len(files)} pictures")
+    balanced = balanced_graphs(codec, calibration, opset)
+    feeds = calibration_feeds(fp32, calibration)
+    return {half: Half(half, balanced, feeds[half], method) for half in HALVES}
 
 
 def _to_blame(loss: Loss) -> tuple[str, ...]:
@@ -107,8 +126,17 @@ def _preference(number: int) -> float:
     return (0.0, 1.0, 0.5)[number % 3]
 
 
-def balanced_graphs(codec: Codec, pictures: Sequence[np.ndarray], opset: int) -> dict[str, onnx.ModelProto]:
-    """Channels-last graphs, equal to the ordinary ones up to float rounding, whose channels have similar ranges."""
+@dataclass(frozen=True)
+class Balanced:
+    """Graphs ready for eight bits, by half, and what takes the place of weights (by name) that will be quantised."""
+
+    graphs: dict[str, onnx.ModelProto]
+    rounded: dict[str, np.ndarray]
+
+
+def balanced_graphs(codec: Codec, pictures: Sequence[np.ndarray], opset: int) -> Balanced:
+    """Channels-last graphs whose channels have similar ranges, equal to the ordinary ones up to float rounding and, in the
+    encoder, what `rectify` leaves out."""
     copied = frozen(codec)
     order = pixel_order()
 
@@ -120,8 +148,13 @@ def balanced_graphs(codec: Codec, pictures: Sequence[np.ndarray], opset: int) ->
             copied.decode_patches(*symbols, quality, torch.tensor([_preference(number)]))
 
     equalise([*analysis_streams(copied), *synthesis_streams(copied)], run)
+    rectify([*copied.analysis.blocks8, *copied.analysis.blocks16], run)  # type: ignore[list-item]
+    for stream in analysis_streams(copied):
+        move_biases(stream)
     copied = with_channels_last(copied)
-    return {"encoder": encoder_graph(copied, opset), "decoder": decoder_graph(copied, opset)}
+    graphs = {"encoder": encoder_graph(copied, opset), "decoder": decoder_graph(copied, opset)}
+    stem = {"codec.analysis.stem.product.matrix": copied.analysis.stem.product}
+    return Balanced(graphs, rounded_weights(stem, run))  # type: ignore[arg-type]
 
 
 def calibration_feeds(fp32: Engines, pictures: Sequence[np.ndarray]) -> dict[str, list[dict[str, np.ndarray]]]:
@@ -138,9 +171,11 @@ def calibration_feeds(fp32: Engines, pictures: Sequence[np.ndarray]) -> dict[str
 def part_of(node: onnx.NodeProto, half: str) -> str | None:
     """The part a node belongs to if it may be quantised: `/synthesis/blocks8.0/mix_in/MatMul` -> `blocks8.0.filter`."""
     words = node.name.split("/")
-    if node.op_type not in KINDS or len(words) < 4 or words[1] != HALVES[half] or words[3] not in BRANCHES:
+    if node.op_type not in KINDS or len(words) < 4 or words[1] != HALVES[half]:
         return None
-    return f"{words[2]}.{BRANCHES[words[3]]}"
+    if words[2] in LAYERS:
+        return words[2]
+    return f"{words[2]}.{BRANCHES[words[3]]}" if words[3] in BRANCHES else None
 
 
 def detach_branches(model: onnx.ModelProto, half: str) -> None:
@@ -157,24 +192,37 @@ def detach_branches(model: onnx.ModelProto, half: str) -> None:
     model.graph.node.extend(nodes)
 
 
-class _Half:
+class Half:
     """One engine with its measured ranges."""
 
-    def __init__(self, half: str, model: onnx.ModelProto, feeds: list[dict[str, np.ndarray]]) -> None:
-        self._half, self._model = half, model
-        detach_branches(model, half)
-        self.parts = {part for node in model.graph.node if (part := part_of(node, half))}
-        self._ranges = measured_ranges(model, feeds)
+    def __init__(self, half: str, balanced: Balanced, feeds: list[dict[str, np.ndarray]], method: str) -> None:
+        from onnxruntime.quantization.calibrate import TensorData
+
+        self._half, self._model, self._rounded = half, balanced.graphs[half], balanced.rounded
+        detach_branches(self._model, half)
+        nodes = {node.name: part for node in self._model.graph.node if (part := part_of(node, half))}
+        self.parts = set(nodes.values())
+        own = [node for node in self._model.graph.node if node.name in nodes]
+        tensors = {name for node in own for name in [*node.input, *node.output]}
+        self._ranges = measured_ranges(self._model, tensors, feeds, method)
+        for node in own:
+            if nodes[node.name] == STEM:
+                self._ranges.data[node.input[0]] = TensorData(lowest=np.float32(0), highest=np.float32(255 * PIXEL_SCALE))
 
     def quantised(self, parts: set[str]) -> bytes:
+        """The engine with these of `self.parts` in eight bits."""
         from onnxruntime.quantization import QuantType
         from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
         copied = onnx.ModelProto()
         copied.CopyFrom(self._model)
-        chosen = [node.name for node in copied.graph.node if part_of(node, self._half) in parts]
+        chosen = [node for node in copied.graph.node if part_of(node, self._half) in parts]
         if not chosen:
             return finished(copied)
+        weights = {name for node in chosen for name in node.input}
+        for tensor in copied.graph.initializer:
+            if tensor.name in weights & set(self._rounded):
+                tensor.CopyFrom(numpy_helper.from_array(self._rounded[tensor.name], tensor.name))
         quantizer = QDQQuantizer(
             copied,
             per_channel=True,
@@ -182,7 +230,7 @@ class _Half:
             weight_qType=QuantType.QInt8,
             activation_qType=QuantType.QUInt8,
             tensors_range=self._ranges,
-            nodes_to_quantize=chosen,
+            nodes_to_quantize=[node.name for node in chosen],
             nodes_to_exclude=[],
             op_types_to_quantize=KINDS,
             extra_options={"OpTypesToExcludeOutputQuantization": ["MatMul"]},
@@ -191,35 +239,5 @@ class _Half:
         quantizer.model.topological_sort()
         result = quantizer.model.model
         del result.graph.value_info[:]
+        read_pixels(result)
         return finished(result)
-
-
-class _Feeds:
-    """What ONNX Runtime's calibrator reads from."""
-
-    def __init__(self, feeds: list[dict[str, np.ndarray]]) -> None:
-        self._feeds: Iterator[dict[str, np.ndarray]] = iter(feeds)
-
-    def get_next(self) -> dict[str, np.ndarray] | None:
-        return next(self._feeds, None)
-
-
-def measured_ranges(model: onnx.ModelProto, feeds: list[dict[str, np.ndarray]]) -> Any:
-    """Smallest and largest value of each tensor over all feeds, as ONNX Runtime's quantiser takes them.
-
-    Percentiles clip the rare strong features of balanced channels: docs/export.md tells what that costs.
-    """
-    from onnxruntime.quantization import CalibrationMethod
-    from onnxruntime.quantization.calibrate import create_calibrator
-
-    with tempfile.TemporaryDirectory() as folder:
-        source = Path(folder) / "model.onnx"
-        onnx.save(model, source)
-        calibrator = create_calibrator(
-            source,
-            KINDS,
-            augmented_model_path=str(Path(folder) / "augmented.onnx"),
-            calibrate_method=CalibrationMethod.MinMax,
-        )
-        calibrator.collect_data(_Feeds(feeds))  # type: ignore[arg-type]
-        return calibrator.compute_data()

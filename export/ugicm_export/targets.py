@@ -27,6 +27,11 @@ class Target:
     summary: str = ""
 
 
+METHODS = ("minmax", "percentile", "entropy")
+"""How int8 ranges are taken from pictures: smallest and largest value; the range that holds nearly all values; the range whose
+histogram in 8 bits has the least Kullback-Leibler divergence from that of the values. docs/export.md compares them."""
+METHOD = "percentile"
+
 COMMON = ("out", "name", "weights", "force", "zip", "skip-verify", "opset")
 
 TARGETS = {
@@ -53,7 +58,7 @@ TARGETS = {
             "encoder.int8.onnx, decoder.int8.onnx",
             "int8 blocks, rest fp32",
             "CPU with VNNI or dot-product instructions",
-            ("calibration",),
+            ("calibration", "calibration-method"),
             requires=("calibration",),
             summary="needs a folder of photos of the kind you will encode",
         ),

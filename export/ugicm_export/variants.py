@@ -12,6 +12,7 @@ from ugicm_coder import EntropyModel
 from ugicm_export import fp16, int8
 from ugicm_export.measure import Engines, Limits, measure, speed_ratio
 from ugicm_export.pictures import picture_files, read_crop, sample_pictures, spread
+from ugicm_export.targets import METHOD
 from ugicm_export.verify import VerificationError
 from ugicm_train.model.codec import Codec
 
@@ -30,13 +31,14 @@ def add_fp16(files: Files, variants: Variants, pictures: Path | None, progress: 
 
 
 def add_int8(
-    codec: Codec, files: Files, variants: Variants, pictures: Path, opset: int, progress: Progress
+    codec: Codec, files: Files, variants: Variants, pictures: Path, opset: int, progress: Progress, method: str = METHOD
 ) -> dict[str, Any]:
     """Add the int8 engines; returns what they lose. VerificationError if that is beyond `int8.LIMITS`."""
     fp32 = Engines(files[ENCODER], files[DECODER])
-    found = int8.quantise(codec, fp32, files[ENTROPY], pictures, opset, progress)
+    found = int8.quantise(codec, fp32, files[ENTROPY], pictures, opset, progress, method)
     made = {ENCODER: found.encoder, DECODER: found.decoder}
-    return _add("int8", made, int8.LIMITS, files, variants, pictures, progress) | {"parts": found.parts}
+    loss = _add("int8", made, int8.LIMITS, files, variants, pictures, progress)
+    return loss | {"parts": found.parts, "calibration_method": method}
 
 
 def _add(

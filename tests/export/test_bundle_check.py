@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from ugicm_export.bundle_check import TOLERANCE, Row, check_bundle, write_golden
+from ugicm_export.bundle_check import TOLERANCE, Row, check_bundle, rounding_ties, write_golden
 from ugicm_export.cli import main
 from ugicm_export.verify import VerificationError
 
@@ -68,17 +68,44 @@ def test_golden_files_of_another_model_and_of_none(bundle: Path, golden: Path, t
     ],
 )
 def test_how_much_may_differ(tensor: str, different: int, largest: int, passed: bool) -> None:
-    assert Row("p", 1, "all", tensor, 100_000, different, largest, TOLERANCE[tensor]).passed == passed
+    assert Row("fp32", "p", 1, "all", tensor, 100_000, different, different, largest, TOLERANCE[tensor]).passed == passed
+
+
+def test_symbols_near_each_other_have_one_cause() -> None:
+    differs = np.zeros((10, 40, 40), bool)
+    assert rounding_ties(differs) == 0
+    differs[:4, 3:6, 3] = True  # 12 symbols of one group
+    assert rounding_ties(differs) == 1
+    differs[0, 11, 9] = True  # six away from the lowest
+    assert rounding_ties(differs) == 1
+    differs[0, 30, 30] = True
+    assert rounding_ties(differs) == 2
+    assert rounding_ties(np.ones((10, 40, 40), bool)) == 10 * 40 * 40 / 64
 
 
 def test_inspect(full_bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["inspect", str(full_bundle)]) == 0
     text = capsys.readouterr().out
-    for word in ("fp32, fp16, int8", "decoder.human.onnx: preference 0.0", "image uint8 (batch, height, width, 3)"):
+    for word in (
+        "fp32, fp16, int8",
+        "9 of 9 pairs of variants with equal symbols",
+        "(allowed: share 0.0001, step 1)",
+        "decoder.human.onnx: preference 0.0",
+        "image uint8 (batch, height, width, 3)",
+    ):
         assert word in text
     assert main(["inspect", str(full_bundle), "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)
     assert facts["files"]["encoder.int8.onnx"]["metadata"]["ugicm.fingerprint"] == facts["fingerprint"]
+
+
+def test_inspect_of_a_bundle_without_a_record(bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    old = shutil.copytree(bundle, tmp_path / "old")
+    content = json.loads((old / "manifest.json").read_text())
+    del content["verification"]["sweep"]
+    (old / "manifest.json").write_text(json.dumps(content))
+    assert main(["inspect", str(old)]) == 0
+    assert "none recorded" in capsys.readouterr().out
 
 
 def test_what_is_no_bundle(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

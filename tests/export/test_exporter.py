@@ -6,12 +6,15 @@ import json
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 import ugicm
-from ugicm_export import exporter
-from ugicm_export.exporter import export_bundle
+from ugicm_export import bundle_check, exporter
+from ugicm_export.bundle_check import TOLERANCE
+from ugicm_export.exporter import Request, export_bundle
 from ugicm_export.half import rounded_to_half
+from ugicm_export.onnx_export import OPSETS
 from ugicm_export.pictures import sample_pictures
 from ugicm_export.verify import VerificationError
 
@@ -55,6 +58,51 @@ def test_manifest_records_training_and_verification(bundle: Path) -> None:
     assert manifest["preset"] == "custom"
     assert manifest["verification"]["pictures"] == 9
     assert manifest["verification"]["differing_scale_indexes"] == 0
+
+
+def test_manifest_keeps_a_record_of_the_sweep(full_bundle: Path) -> None:
+    record = json.loads((full_bundle / "manifest.json").read_text())["verification"]["sweep"]
+    assert record["passed"]
+    assert record["pairs"] == record["pairs_with_equal_symbols"] == 9
+    assert list(record["variants"]) == ["fp32", "fp16", "int8"]
+    assert len(record["variants"]["fp32"]["setups"]) == 5
+    assert len(record["variants"]["int8"]["setups"]) == 3
+    for one in record["variants"].values():
+        assert {name: tensor["allowed_share"] for name, tensor in one["tensors"].items()} == TOLERANCE
+        assert all(tensor["values"] > 0 and tensor["largest"] <= 1 for tensor in one["tensors"].values())
+
+
+def test_set_ups_that_differ_fail_the_export(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    genuine = bundle_check._Setup.decode
+    monkeypatch.setattr(
+        bundle_check._Setup, "decode", lambda self, *args: genuine(self, *args) + (self.names[2] == 4) * np.uint8(3)
+    )
+    with pytest.raises(VerificationError, match=r"with 4 threads, optimisation all: .* values of image differ"):
+        export_bundle(checkpoint, tmp_path / "b", **QUIET)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("opset", OPSETS)
+def test_every_opset_that_is_offered(opset: int, checkpoint: Path, photos: Path, bundle: Path, tmp_path: Path) -> None:
+    """All precisions, verified; whatever the opset, streams are read by the bundle of the default one."""
+    request = Request(("onnx", "onnx-fp16", "onnx-int8"), {"human": 0.0}, photos)
+    manifest = export_bundle(checkpoint, tmp_path / "b", opset=opset, request=request, **QUIET)
+    assert manifest.verification["sweep"]["passed"]
+    for name in manifest.files:
+        if name.endswith(".onnx"):
+            found = {one.domain: one.version for one in onnx.load(tmp_path / "b" / name).opset_import}
+            assert found[""] == opset
+    picture = next(iter(sample_pictures()))
+    written, read = ugicm.Codec.open(tmp_path / "b", threads=1), ugicm.Codec.open(bundle, threads=1)
+    symbols, found = written.encode_symbols(picture), read.decode_symbols(written.encode(picture))
+    assert np.array_equal(symbols.r, found.r)
+
+
+@pytest.mark.parametrize("opset", [OPSETS.start - 1, OPSETS.stop])
+def test_other_opsets_are_refused(opset: int, checkpoint: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=f"opset is {opset}, expected {OPSETS.start}..{OPSETS.stop - 1}"):
+        export_bundle(checkpoint, tmp_path / "b", opset=opset, **QUIET)
 
 
 def fingerprint_after(change: str, checkpoint: Path, tmp_path: Path) -> str:

@@ -29,6 +29,7 @@ def test_the_table_shows_every_target_and_option() -> None:
         (["onnx"], ["batch"], False, "--batch does not apply to the targets onnx; it is for tensorrt, triton"),
         (["onnx", "onnx-int8"], [], False, "needs --calibration"),
         (["triton"], [], True, "cannot go into a .zip"),
+        (["onnx", "onnx-fp16"], ["calibration-method"], False, "it is for onnx-int8: remove it"),
         (["tensorrt"], ["fold-preference"], False, "it is for onnx: remove it"),
     ],
 )
