@@ -43,7 +43,7 @@ def part_times(encoder: bytes, picture: np.ndarray) -> dict[str, float]:
         options.profile_file_prefix = str(Path(folder) / "run")
         session = ort.InferenceSession(encoder, options, providers=["CPUExecutionProvider"])
         for _ in range(RUNS):
-            session.run(None, {"image": picture[None], "quality": np.array([LEVELS[1]])})
+            session.run(None, {"image": picture[None], "quality": np.array([LEVELS[1]], np.float32)})
         events = json.loads(Path(session.end_profiling()).read_text())
     least: dict[str, float] = defaultdict(lambda: np.inf)
     for event in events:
