@@ -74,7 +74,7 @@ def write(store: Store, path: Path, grid: Grid | None = None) -> None:
             plotted = [f"![{file.stem}](images/{file.name})" for file in made] + [""] * bool(made)
             text += [f"## {_TITLES[suite]}\n", *plotted, *section]
     path.write_text("\n".join(text).rstrip() + "\n", encoding="utf-8")
-    if path == DEFAULT_REPORT:
+    if path.resolve() == DEFAULT_REPORT.resolve():
         report_summary.write(store, README)
 
 

@@ -11,7 +11,7 @@ from .config import OURS, PEERS
 from .errors import BenchmarkError
 from .markdown import label, percent, table
 from .ours import MACHINE, view_name
-from .report_rd import RATES, score
+from .report_rd import RATES, by_dataset, score
 from .report_speed import by_plan, ratio, title
 from .report_tasks import TITLES, by_net, metric_pair
 from .store import Store
@@ -42,12 +42,13 @@ def _row(name: str, found: dict[str, str]) -> list[str]:
 
 
 def _sizes(results: dict[str, dict[str, Any]]) -> Iterable[list[str]]:
-    """Bits of the human view at equal score."""
-    codecs = {result["name"]: result for result in results.values()}
-    if OURS not in codecs:
-        return
+    """Bits of the human view at equal score; other pictures than Kodak do not count."""
+    group = by_dataset(results).get("kodak", [])
     for metric, name in (("psnr-rgb", "PSNR"), ("ms-ssim-rgb", "MS-SSIM")):
-        curves = {key: (result["results"]["bpp"], score(result, metric)) for key, result in codecs.items()}
+        measured = [one for one in group if metric in one["results"]]
+        curves = {one["name"]: (one["results"]["bpp"], score(one, metric)) for one in measured}
+        if OURS not in curves:
+            continue
         ours = clip_to_rates(curves[OURS], *RATES)
         found = {peer: percent(bd_rate(curves[peer], ours).percent) for peer in PEERS if peer in curves}
         yield _row(f"bits at equal {name}, human view, Kodak, {RATES[0]} to {RATES[1]} bpp", found)

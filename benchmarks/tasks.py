@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -28,10 +30,11 @@ _QUICK_STEP = 5
 def run(config: Config, store: Store) -> None:
     """Measure every codec that has no fresh result yet, on every net that `nets.json` describes.
 
-    A lossless codec takes part, so that the uncompressed scores come out of the same code as all others.
+    A lossless codec takes part, so that the uncompressed scores come out of the same code as all others. Threads go to pictures:
+    every codec and net has one.
     """
-    nets = load_nets(config.data, config.threads)
-    codecs = [pillow_codec(LOSSLESS), *contestants(config, "tasks")]
+    nets = load_nets(config.data, 1)
+    codecs = [pillow_codec(LOSSLESS), *contestants(replace(config, threads=1), "tasks")]
     step = config.step(_QUICK_STEP)
     dataset, labels = datasets.imagenet150(config.data, step)
     chosen = [net for net in nets if net.task == "classify"]
@@ -45,7 +48,9 @@ def run(config: Config, store: Store) -> None:
     _run_set(config, store, codecs, scenes, chosen, lambda net: makers[net.task](net))
 
 
-def measure(codec: ImageCodec, dataset: Dataset, qualities: Sequence[int], tasks: Sequence[Task]) -> dict[Any, Any]:
+def measure(
+    codec: ImageCodec, dataset: Dataset, qualities: Sequence[int], tasks: Sequence[Task], threads: int = 1
+) -> dict[Any, Any]:
     """Results by (net, view): each picture is encoded once per quality, and every view decodes those same bytes.
 
     Each is {"results": {"bpp": [...], metric: [...]}, "replicates": [{metric: [...]} per quality], "streams_sha256":
@@ -55,7 +60,7 @@ def measure(codec: ImageCodec, dataset: Dataset, qualities: Sequence[int], tasks
     found: dict[Any, Any] = {key: {"rows": [], "replicates": [], "streams_sha256": []} for key in keys}
     with Progress(f"tasks {dataset.name} {codec.name}", len(qualities) * len(dataset.files)) as progress:
         for quality in qualities:
-            sizes, pixels, digest, observations = _observe(codec, dataset, quality, tasks, progress)
+            sizes, pixels, digest, observations = _observe(codec, dataset, quality, tasks, progress, threads)
             for task in tasks:
                 for view in codec.views:
                     entry = found[task.net.name, view]
@@ -71,24 +76,31 @@ def measure(codec: ImageCodec, dataset: Dataset, qualities: Sequence[int], tasks
 
 
 def _observe(
-    codec: ImageCodec, dataset: Dataset, quality: int, tasks: Sequence[Task], progress: Progress
+    codec: ImageCodec, dataset: Dataset, quality: int, tasks: Sequence[Task], progress: Progress, threads: int
 ) -> tuple[list[int], list[int], str, dict[Any, list[Any]]]:
-    """Bytes and pixels of each picture, a hash of all streams, and the observations by (net, view)."""
+    """Bytes and pixels of each picture, a hash of all streams, and the observations by (net, view); `threads` pictures at a time."""
+
+    def look(index: int) -> tuple[bytes, int, dict[Any, Any]]:
+        image = read_rgb(dataset.files[index])
+        stream = codec.encode(image, quality)
+        seen = {}
+        for view in codec.views:
+            decoded = codec.decode(stream, view)
+            seen |= {(task.net.name, view): task.observe(index, decoded) for task in tasks}
+        return stream, image.shape[0] * image.shape[1], seen
+
     sizes: list[int] = []
     pixels: list[int] = []
     digest = hashlib.sha256()
     observations: dict[Any, list[Any]] = {(task.net.name, view): [] for task in tasks for view in codec.views}
-    for index, file in enumerate(dataset.files):
-        image = read_rgb(file)
-        stream = codec.encode(image, quality)
-        sizes.append(len(stream))
-        pixels.append(image.shape[0] * image.shape[1])
-        digest.update(stream)
-        for view in codec.views:
-            decoded = codec.decode(stream, view)
-            for task in tasks:
-                observations[task.net.name, view].append(task.observe(index, decoded))
-        progress.step()
+    with ThreadPoolExecutor(threads) as pool:
+        for stream, area, seen in pool.map(look, range(len(dataset.files))):
+            sizes.append(len(stream))
+            pixels.append(area)
+            digest.update(stream)
+            for key, observation in seen.items():
+                observations[key].append(observation)
+            progress.step()
     return sizes, pixels, digest.hexdigest()[:16], observations
 
 
@@ -109,7 +121,7 @@ def _run_set(
             print(f"tasks {dataset.name} {codec.name}: already measured")
             continue
         tasks = tasks or [make(net) for net in nets]
-        for (net, view), entry in measure(codec, dataset, qualities, tasks).items():
+        for (net, view), entry in measure(codec, dataset, qualities, tasks, config.threads).items():
             wanted = settings[net, view]
             if not all(np.isfinite(values).all() for values in entry["results"].values()):
                 raise BenchmarkError(f"{net} on {view} gave scores that are no numbers; the codec or net is broken")

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 import statistics
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from ugicm import Codec
+from ugicm import Codec, UgicmError
 
 from .datasets import read_rgb
+from .errors import BenchmarkError
 
 PHOTO = Path(__file__).parents[1] / "examples" / "kodim23.png"
 PREFERENCES = (0.0, 1.0)
@@ -37,8 +39,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=15)
     options = parser.parse_args(arguments)
-    codec = Codec.open(engine=options.engine, threads=options.threads)
-    found = times(codec, codec.encode(read_rgb(options.photo)), options.rounds)
+    try:
+        if options.rounds < 1:
+            raise BenchmarkError(f"--rounds is {options.rounds}, expected at least 1")
+        codec = Codec.open(engine=options.engine, threads=options.threads)
+        found = times(codec, codec.encode(read_rgb(options.photo)), options.rounds)
+    except (BenchmarkError, UgicmError) as error:
+        print(f"benchmarks.views: {error}", file=sys.stderr)
+        return 1
     one, two = (1000 * statistics.median(column) for column in zip(*found))
     ratio = statistics.median(both / single for single, both in found)
     print(f"{options.engine}, {options.threads} threads: one view {one:.0f} ms, two {two:.0f} ms, {ratio:.2f} times as long")

@@ -14,8 +14,6 @@ from typing import Any, TypeAlias
 from ugicm_train.stages import STAGES, Stage
 
 QUALITY_LEVELS = 64
-QUALITY_STEPS = 8
-"""Between two whole levels lie seven more, in eighths; training draws whole levels only."""
 BALANCES = ("fixed", "ema", "upgrad", "mgda")
 LAMBDA_MIN, LAMBDA_MAX = 0.0004, 0.16
 

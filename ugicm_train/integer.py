@@ -7,9 +7,9 @@ from collections.abc import Iterable
 import numpy as np
 import torch
 from torch import Tensor
-from ugicm_coder import EntropyModel, EntropyModelSpec, IntegerLayer, pack
+from ugicm_coder import QUALITY_STEPS, EntropyModel, EntropyModelSpec, IntegerLayer, pack
 
-from ugicm_train.config import QUALITY_LEVELS, QUALITY_STEPS
+from ugicm_train.config import QUALITY_LEVELS
 from ugicm_train.model.codec import Codec
 from ugicm_train.model.scale_network import HYPER_MAX
 

@@ -275,7 +275,8 @@ PYBIND11_MODULE(_core, module) {
         .def_property_readonly("hyper_channels", &hyper_channels, "Z, channels of the hyper latent.")
         .def_property_readonly("latent_channels", &latent_channels, "M, channels of the latent.")
         .def_property_readonly(
-            "qualities", [](const EntropyModel& model) { return model.size().qualities; }, "Q, number of whole quality levels; a quality is 0..Q-1 in steps of 1/8.")
+            "qualities", [](const EntropyModel& model) { return model.size().qualities; },
+            "Q, number of whole quality levels; a quality is 0..Q-1 in steps of 1/8.")
         .def("scale_indexes", &scale_indexes, py::arg("z"), py::arg("quality"),
              "z int16 (Z, hz, wz), clamped to [-127, 127] -> uint8 (M, 4 hz, 4 wz), 0..63.")
         .def("encode_hyper", &encode_hyper, py::arg("z"), py::arg("quality"), "z int16 (Z, hz, wz) in [-127, 127] -> bytes.")

@@ -278,6 +278,8 @@ def read_golden(folder: Path, bundle: Bundle) -> Iterator[Case]:
                 f"{folder} belongs to model {content['fingerprint']}, the bundle is {bundle.manifest.fingerprint}; "
                 "give the golden files of this model"
             )
+        if not content["cases"]:
+            raise VerificationError(f"{folder / GOLDEN} names no cases; write golden files with `ugicm-export golden`")
         codec = ugicm.Codec(bundle, threads=1)
         for entry in content["cases"]:
             picture, view = (np.asarray(Image.open(folder / entry[key]).convert("RGB")) for key in ("picture", "view"))

@@ -20,7 +20,7 @@ from ugicm_train.model.layers import Pointwise, ResidualBlock
 STREAM_FLOOR, HIDDEN_FLOOR = 1e-3, 1e-2
 """Channels whose range is below this share of the widest one's are scaled no further."""
 HIDDEN_POWER = 1.0
-"""Inside a branch the ranges are drawn half-way together: rare features would else claim the whole range."""
+"""Inside a branch: 1 gives all channels one range, 0 leaves them as they are."""
 PHASES = 4
 
 

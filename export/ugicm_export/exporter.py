@@ -40,7 +40,7 @@ class Request:
     calibration: Path | None = None  # folder of photos that int8 and fp16 are measured on
     calibration_method: str = METHOD  # one of `ranges.METHODS`, for int8
     pixel_steps: int = PIXEL_STEPS  # largest difference of a sample to torch
-    skip_verify: bool = False  # leave the comparison with torch out; the manifest then says so
+    skip_verify: bool = False  # compare nothing with torch, nor set-ups with each other; the manifest then says so
     profile: Profile = field(default_factory=Profile)  # sizes and batches TensorRT and Triton are set up for
     workspace: float | None = None  # GiB TensorRT may use while it builds
     device: str | None = None  # "cpu" or "gpu" for Triton, a GPU number for TensorRT

@@ -77,7 +77,7 @@ def _loss(name: str, loss: dict[str, Any]) -> str:
 
 
 def _sweep(record: dict[str, Any] | None) -> list[str]:
-    """The record of `ugicm-export verify` made at export; bundles of earlier versions have none."""
+    """The record of `ugicm-export verify` made at export; there is none after `--skip-verify`."""
     if record is None:
         return ["verified set-ups: none recorded; run ugicm-export verify"]
     pairs = f"{record['pairs_with_equal_symbols']} of {record['pairs']} pairs of variants with equal symbols"

@@ -90,7 +90,7 @@ def quantise(
         engines, loss = tried[dropped]
         parts.remove(dropped)
     names = sorted(f"{half}.{part}" for half, part in parts)
-    progress(f"int8: {_said(loss)} on {SEARCH} pictures with {', '.join(names) or 'nothing'} in eight bits")
+    progress(f"int8: {_said(loss)} on {len(search)} pictures with {', '.join(names) or 'nothing'} in eight bits")
     return Quantised(engines["encoder"], engines["decoder"], names, loss)
 
 
@@ -154,7 +154,11 @@ def balanced_graphs(codec: Codec, pictures: Sequence[np.ndarray], opset: int) ->
     copied = with_channels_last(copied)
     graphs = {"encoder": encoder_graph(copied, opset), "decoder": decoder_graph(copied, opset)}
     stem = {"codec.analysis.stem.product.matrix": copied.analysis.stem.product}
-    return Balanced(graphs, rounded_weights(stem, run))  # type: ignore[arg-type]
+    rounded = rounded_weights(stem, run)  # type: ignore[arg-type]
+    missing = set(rounded) - {tensor.name for tensor in graphs["encoder"].graph.initializer}
+    if missing:
+        raise RuntimeError(f"the encoder graph has no weights {', '.join(missing)}, so their rounding would be lost; check the tracer")
+    return Balanced(graphs, rounded)
 
 
 def calibration_feeds(fp32: Engines, pictures: Sequence[np.ndarray]) -> dict[str, list[dict[str, np.ndarray]]]:

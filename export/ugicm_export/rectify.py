@@ -60,7 +60,7 @@ def _rectify(block: ResidualBlock, rows: Tensor) -> None:
     out = directions[:, -RANK:].float()
     swing = out.T @ linear
     reach = MARGIN * (rows @ swing.T).abs().amax(0).clamp_min(1e-9)
-    peak = functional.relu(rows @ before.T + bias).max() / 2  # the linear channels fill the range of the others
+    peak = functional.relu(rows @ before.T + bias).max().clamp_min(1e-9) / 2  # the linear channels fill the range of the others
     block.contract.bias = _fixed(block.contract.bias + SLOPE * after @ bias - out @ reach)
     block.expand.weight = _fixed(torch.cat([before, swing * (peak / reach)[:, None]]))
     block.expand.bias = _fixed(torch.cat([bias, peak.expand(len(reach))]))

@@ -119,6 +119,8 @@ def main(argv: list[str] | None = None) -> int:
     top.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS)
     args = top.parse_args(argv)
     try:
+        if args.count < 1:
+            raise ValueError(f"--count is {args.count}, expected at least 1")
         pictures = [read_crop(path) for path in spread(picture_files(args.pictures), args.count)]
         compare(args.checkpoint, args.calibration, pictures, args.methods, lambda text: print(text, flush=True))
     except (OSError, ValueError, RuntimeError) as error:

@@ -61,7 +61,7 @@ class Bundle:
         try:
             manifest = parse_manifest(_read(where, NAME, MAX_MANIFEST_BYTES))
         except ManifestError as error:
-            raise BundleError(f"bundle '{where}': {NAME} cannot be used: {error}; export it again") from error
+            raise BundleError(f"bundle '{where}': {NAME} cannot be used: {error}; export it again with this version of ugicm") from error
         bundle = cls(where, manifest)
         for name in manifest.files:
             data = bundle.read(name)

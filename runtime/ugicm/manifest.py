@@ -35,7 +35,7 @@ class Manifest:
     files: dict[str, dict[str, Any]]  # file name -> {"sha256": hex, "bytes": int}, at least the required files
     variants: dict[str, dict[str, str]] = field(default_factory=dict)  # "fp16" -> {encoder.onnx: file, decoder.onnx: file}
     folded: list[dict[str, Any]] = field(default_factory=list)  # decoders of one preference: {variant, preference, file}
-    qualities: int = LEVELS  # number of rate levels
+    qualities: int = LEVELS  # number of whole rate levels
     preference: tuple[float, float] = (0.0, 1.0)  # range of the preference axis the decoder was trained on
     multiple: int = MULTIPLE  # the engines take sides that are multiples of this
     halo: tuple[int, int] = DEFAULT_HALO  # pixels around a tile that its coding, its decoding can depend on

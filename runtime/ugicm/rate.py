@@ -20,8 +20,8 @@ def check_target(target_bytes: int | None, target_bpp: float | None, pixels: int
         raise OptionError("give either target_bytes or target_bpp")
     wanted = target_bytes if target_bpp is None else target_bpp * pixels / 8
     assert wanted is not None
-    if not 0 < wanted < float("inf"):
-        raise OptionError(f"the wanted size is {wanted} bytes, expected more than 0")
+    if not 1 <= wanted < float("inf"):
+        raise OptionError(f"the wanted size is {wanted:g} bytes, expected at least 1")
     return int(wanted)
 
 
@@ -58,7 +58,8 @@ def _guess(low: int, high: int, sizes: dict[int, int], target: int, calls_left: 
     if low < 0 and calls_left == 1:
         return 0  # only this tells whether any fits
     # Halving is sure to end within four whole levels in time, so it takes over when the calls left are just enough for it.
-    if not sizes or ((high - low - 1) // (4 * QUALITY_STEPS)).bit_length() >= calls_left:
+    halvings = calls_left - (low < 0)  # until a step fits, one call is kept for the lowest
+    if not sizes or ((high - low - 1) // (4 * QUALITY_STEPS)).bit_length() >= halvings:
         return (low + high) // 2
     step = min(max(_crossing(sizes, target), low + 1), high - 1)
     # Sizes of small pictures are stairs, whose slope misleads: instead of creeping along one, leap.
@@ -84,5 +85,5 @@ def shortfall(size: int, target: int, level: float) -> str | None:
     missing = 1 - size / target
     if missing <= TOLERANCE:
         return None
-    why = "it has the best quality there is" if level == LEVELS - 1 else "the next rate level is larger than the target"
+    why = "it has the best quality there is" if level == LEVELS - 1 else "the next rate level tried is larger than the target"
     return f"{size} bytes are {100 * missing:.1f}% below the target of {target}: {why}"

@@ -30,3 +30,13 @@ def test_the_command_tells_of_the_default_model(capsys):
     text = capsys.readouterr().out
     assert "kodim23.png 128x128" in text
     assert int(text.rsplit("at most ", 1)[1]) <= MAX_CALLS
+
+
+def test_what_cannot_be_measured_is_said(capsys):
+    for words, reason in (
+        (["nowhere.png"], "'nowhere.png' cannot be read as a picture"),
+        (["nowhere.png", "--targets", "0"], "--targets is 0, expected at least 1"),
+        (["nowhere.png", "--bundle", "nowhere"], "no bundle at 'nowhere'"),
+    ):
+        assert rate_control.main(words) == 1
+        assert reason in capsys.readouterr().err

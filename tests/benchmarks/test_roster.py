@@ -36,6 +36,13 @@ def test_a_plain_bundle_takes_part_under_its_own_name(bundle):
     assert codecs[-1].views == ("plain",)
 
 
+def test_avif_brings_its_whole_colour_to_rate_distortion_alone():
+    pytest.importorskip("pillow_jxl")
+    config = Config(codecs=("jpeg", "avif", "jxl"))
+    assert [codec.name for codec in contestants(config, "rd")] == ["jpeg", "avif", "avif444", "jxl"]
+    assert [codec.name for codec in contestants(config, "tasks")] == ["jpeg", "avif", "jxl"]
+
+
 def test_a_plain_bundle_that_is_not_there_is_named(tmp_path):
     with pytest.raises(BenchmarkError, match="nowhere"):
         contestants(Config(plain_bundle=tmp_path / "nowhere", codecs=("jpeg",)), "rd")

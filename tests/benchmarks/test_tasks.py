@@ -48,6 +48,11 @@ def test_every_view_decodes_the_very_same_stream(measured):
     assert len(set(human["streams_sha256"])) == 2
 
 
+def test_pictures_at_a_time_change_nothing(dataset, measured):
+    found = tasks.measure(FakeCodec(VIEWS), dataset, (2, 8), [BrightnessTask([10, 120, 250])], threads=3)
+    assert found == measured[1]
+
+
 def test_scores_and_rates_by_quality(measured):
     _, found = measured
     results = found["brightness", "human"]["results"]

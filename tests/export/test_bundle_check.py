@@ -33,6 +33,14 @@ def test_a_sound_bundle_passes_and_the_report_is_json(
                                    "symbols_equal": True}]  # fmt: skip
 
 
+def test_golden_files_without_cases_are_refused(bundle: Path, golden: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    empty = shutil.copytree(golden, tmp_path / "empty")
+    content = json.loads((empty / "golden.json").read_text())
+    (empty / "golden.json").write_text(json.dumps({**content, "cases": []}))
+    assert main(["verify", str(bundle), "--golden", str(empty)]) == 1
+    assert "names no cases" in capsys.readouterr().err
+
+
 def test_a_view_that_changed_fails(bundle: Path, golden: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     wrong = shutil.copytree(golden, tmp_path / "wrong")
     view = np.asarray(Image.open(wrong / "1.view.png")).copy()

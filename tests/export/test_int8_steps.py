@@ -130,3 +130,5 @@ def test_the_trades_are_printed(checkpoint: Path, photos: Path, capsys: pytest.C
         assert word in text
     assert trades.main([*words[:2], "/nowhere", *words[3:]]) == 1
     assert capsys.readouterr().err.endswith("/nowhere is not a folder; give a folder of pictures\n")
+    assert trades.main([*words, "--count", "0"]) == 1
+    assert "--count is 0, expected at least 1" in capsys.readouterr().err

@@ -64,10 +64,18 @@ def test_the_lowest_level_is_tried_before_giving_up():
     assert searched(sizes, 1000)[0] == 1000
 
 
+@pytest.mark.parametrize("last", [1, 31, 33, 58, 63, 200])
+def test_a_plateau_just_above_the_target_hides_at_most_four_levels(last):
+    """Sizes that creep above the target lead the guesses astray; one call is still left for the lowest level."""
+    sizes = [900 + step if step <= last else 1500 + step // 100 for step in range(MAX_STEP + 1)]
+    found, _ = searched(sizes, 1499)
+    assert found >= sizes[max(last - 4 * QUALITY_STEPS, 0)]
+
+
 def test_targets_are_checked():
     assert rate.check_target(None, 0.5, 1600) == 100
     assert rate.check_target(77, None, 1600) == 77
-    for given_values in ((None, None), (1, 1.0), (0, None), (None, float("nan")), (None, float("inf"))):
+    for given_values in ((None, None), (1, 1.0), (0, None), (None, 0.004), (None, float("nan")), (None, float("inf"))):
         with pytest.raises(OptionError):
             rate.check_target(*given_values, 1600)
 

@@ -112,7 +112,8 @@ def _decoder() -> bytes:
     ]
     constants = {
         "pick": np.eye(3, LATENT_CHANNELS, dtype=np.float32)[:, :, None, None],
-        "eight": np.float32(8), "gains": _gains(),
+        "eight": np.float32(8),
+        "gains": _gains(),
         "zoom": np.array([1, 1, 16, 16], np.float32),
         "column": np.array([-1, 1, 1, 1], np.int64),
         "twenty": np.float32(20),

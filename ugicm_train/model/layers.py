@@ -7,8 +7,8 @@ from collections.abc import Callable
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from ugicm_coder import QUALITY_STEPS
 
-from ugicm_train.config import QUALITY_STEPS
 from ugicm_train.model.entropy import round_ste
 
 SLOPE = 0.01

@@ -76,7 +76,7 @@ def create_app(codec: Codec, settings: Settings | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        await asyncio.to_thread(_warm_up, codec)
+        await asyncio.to_thread(warm_up, codec)
         service.ready = True
         yield
         service.ready = False
@@ -95,8 +95,11 @@ def create_app(codec: Codec, settings: Settings | None = None) -> FastAPI:
     return app
 
 
-def _warm_up(codec: Codec) -> None:
-    """Load both engines and run them on one picture, the smallest there is if the usual one is over the limit."""
+def warm_up(codec: Codec) -> None:
+    """Load both engines and run them on one picture, the smallest there is if the usual one is over the limit.
+
+    Raises `EngineError`, and `TooLargeError` where the limit on pixels admits no picture at all.
+    """
     fits = codec.info["max_pixels"] >= WARM_UP_SIZE[0] * WARM_UP_SIZE[1]
     codec.warm_up(*(WARM_UP_SIZE if fits else (MULTIPLE, MULTIPLE)))
 

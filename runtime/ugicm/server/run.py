@@ -8,7 +8,7 @@ import uvicorn
 from ..codec import Codec
 from ..errors import OptionError
 from . import logs
-from .app import create_app
+from .app import create_app, warm_up
 from .settings import Settings
 
 _BACKLOG = 2048
@@ -18,9 +18,10 @@ def serve(codec: Codec, settings: Settings, host: str = "127.0.0.1", port: int =
     """Listen until SIGTERM or SIGINT, let running requests finish, and return the exit code 0.
 
     port: 0 takes a free one, which the log tells. quiet: no log line per request.
-    Raises `OptionError` if the address cannot be had and `EngineError` if the engines cannot be loaded.
+    Raises `OptionError` if the address cannot be had `EngineError` if the engines do not run, and
+    `TooLargeError` if the codec's limit on pixels admits no picture.
     """
-    codec.prepare(encode=True, decode=True)
+    warm_up(codec)  # the application does this too, but what uvicorn tells of an error there is a traceback
     listener = _listen(host, port)
     log_config = logs.config(quiet)
     logging.config.dictConfig(log_config)

@@ -69,6 +69,12 @@ def test_address_in_use_is_a_sentence(bundle_path):
     assert f"cannot listen on 127.0.0.1:{port}" in error
 
 
+def test_a_limit_that_admits_no_picture_is_a_sentence(bundle_path):
+    code, error = complain("--max-pixels", "4095", "--port", "0", "--bundle", str(bundle_path))
+    assert code == 1
+    assert "4095" in error
+
+
 def test_wrong_usage_is_a_sentence(bundle_path):
     assert complain("--port", "99999")[0] == 2
     assert complain("--workers", "0")[0] == 2
