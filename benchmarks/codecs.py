@@ -62,7 +62,7 @@ class PillowCodec:
         return (self.name,)
 
     def settings(self) -> dict[str, Any]:
-        """See `ImageCodec`; threads change neither bytes nor pixels."""
+        """See `ImageCodec`; the number of threads is the suite's, and of AVIF alone it changes the bytes."""
         return {"codec": self.description, "options": self.options, "versions": self.versions}
 
     def qualities(self, suite: str) -> tuple[int, ...]:

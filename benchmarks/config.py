@@ -27,7 +27,7 @@ class Config:
     preferences: tuple[float, ...] = (0.0, 0.25, 0.5, 0.75, 1.0)  # views of ours that the tasks are measured on
     stride: int = 1  # use every n-th picture
     quick: bool = False  # fewer pictures, rates, views, sizes and rounds, to see in minutes that all works
-    threads: int = 1  # of every codec in rd, pictures at a time in tasks; speed has its own
+    threads: int = 1  # pictures at a time in tasks; speed has its own
 
     def step(self, quick: int) -> int:
         """Every how many pictures one is used, where `quick` is the step of a quick run."""

@@ -10,16 +10,16 @@ from .ours import HUMAN, UgicmCodec
 def contestants(config: Config, suite: str) -> list[ImageCodec]:
     """The codecs of suite "rd" or "tasks" in the order given; raises `BenchmarkError` for one that is unknown or not installed.
 
-    Only the tasks look at more than the human view. AVIF takes part in "rd" with whole colour too, lest 4:2:0 hold it back. A plain
-    bundle, where there is one, comes last.
+    One thread each, for the bytes of AVIF change with their number. Only the tasks look at more than the human view. AVIF takes
+    part in "rd" with whole colour too, lest 4:2:0 hold it back. A plain bundle, where there is one, comes last.
     """
     preferences = config.views() if suite == "tasks" else (HUMAN,)
     names = list(config.codecs)
     if suite == "rd" and "avif" in names and "avif444" not in names:
         names.insert(names.index("avif") + 1, "avif444")
-    found = [open_codec(name, config, config.threads, preferences) for name in names]
+    found = [open_codec(name, config, 1, preferences) for name in names]
     if config.plain_bundle:
-        found.append(UgicmCodec(config.plain_bundle, threads=config.threads, name=PLAIN))
+        found.append(UgicmCodec(config.plain_bundle, threads=1, name=PLAIN))
     return found
 
 

@@ -26,7 +26,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--stride", type=int, default=1, help="use every n-th picture; results go to a folder of their own"
     )
-    parser.add_argument("--threads", type=int, default=usable_cores(), help="for rd and tasks (default: all cores)")
+    parser.add_argument("--threads", type=int, default=usable_cores(), help="pictures at a time in tasks (default: all cores)")
     parser.add_argument(
         "--quick", action="store_true", help="a small run that shows all works; its results go to a folder of their own"
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -34,7 +33,7 @@ def run(config: Config, store: Store) -> None:
     every codec and net has one.
     """
     nets = load_nets(config.data, 1)
-    codecs = [pillow_codec(LOSSLESS), *contestants(replace(config, threads=1), "tasks")]
+    codecs = [pillow_codec(LOSSLESS), *contestants(config, "tasks")]
     step = config.step(_QUICK_STEP)
     dataset, labels = datasets.imagenet150(config.data, step)
     chosen = [net for net in nets if net.task == "classify"]
