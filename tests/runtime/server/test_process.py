@@ -72,7 +72,7 @@ def test_address_in_use_is_a_sentence(bundle_path):
 def test_a_limit_that_admits_no_picture_is_a_sentence(bundle_path):
     code, error = complain("--max-pixels", "4095", "--port", "0", "--bundle", str(bundle_path))
     assert code == 1
-    assert "4095" in error
+    assert "--max-pixels 4096" in error
 
 
 def test_wrong_usage_is_a_sentence(bundle_path):
