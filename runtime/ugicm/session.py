@@ -93,6 +93,8 @@ class OnnxRuntimeEngine:
         options = self._runtime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3
+        # Else the threads of the other engine go on spinning after its run, on the cores that this one needs.
+        options.add_session_config_entry("session.force_spinning_stop", "1")
         try:
             self._session = self._runtime.InferenceSession(model, options, providers=list(providers))
         except Exception as error:  # the exceptions of ONNX Runtime share no public base class
