@@ -77,7 +77,14 @@ class Net:
     def run(self, image: np.ndarray) -> tuple[dict[str, np.ndarray], Prepared]:
         """Outputs by name for a (H, W, 3) uint8 picture, and how the picture was prepared."""
         prepared = RESIZE_RULES[self.spec["resize"]](image, self.spec)
-        return dict(zip(self._outputs, self._session.run(None, {"image": prepared.tensor}))), prepared
+        return self._outputs_of(prepared.tensor), prepared
+
+    def infer(self, image: np.ndarray) -> dict[str, np.ndarray]:
+        """Outputs by name for a (H, W, 3) uint8 picture of the net's own size, taken as it is."""
+        return self._outputs_of(_tensor(image))
+
+    def _outputs_of(self, tensor: np.ndarray) -> dict[str, np.ndarray]:
+        return dict(zip(self._outputs, self._session.run(None, {"image": tensor})))
 
 
 def load_nets(data: Path, threads: int = 1) -> list[Net]:

@@ -9,7 +9,7 @@ import math
 import sys
 from pathlib import Path
 
-from ugicm_train.config import BALANCES, PRESET_NAMES, QUALITY_LEVELS, TrainConfig, field_sentences
+from ugicm_train.config import BALANCES, HIDDEN_FIELDS, PRESET_NAMES, QUALITY_LEVELS, TrainConfig, field_sentences
 
 LEVELS = (0, 8, 16, 24, 32, 40, 48, 56, 63)
 
@@ -62,6 +62,14 @@ def parser() -> argparse.ArgumentParser:
     ablate.add_argument("--data", required=True, help="folder with images")
     ablate.add_argument("--levels", type=_level, nargs="+", default=[12, 32, 46], help="each at most 59")
     ablate.add_argument("--images", type=_count, default=4, help="only the first so many images")
+
+    prune = commands.add_parser("prune", help="a checkpoint with fewer hidden channels in its blocks, to be trained on")
+    prune.add_argument("checkpoint", type=Path)
+    prune.add_argument("--data", required=True, help="folder with images, searched recursively")
+    prune.add_argument("--out", required=True, type=Path, help="checkpoint folder to write")
+    for field in HIDDEN_FIELDS:
+        words = f"channels to keep in {field.removesuffix('_hidden')}; all if absent"
+        prune.add_argument(f"--{field.replace('_', '-')}", type=_count, help=words)
 
     pack = commands.add_parser("pack", help="copy a checkpoint's weights in half the bytes, to keep or to ship")
     pack.add_argument("checkpoint", type=Path)

@@ -9,12 +9,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ugicm_train.config import QUALITY_LEVELS, TrainConfig, network_preset
+from ugicm_train.config import HIDDEN_FIELDS, QUALITY_LEVELS, TrainConfig, network_preset
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
     from ugicm_train.run import RunOptions
+
+PRUNE_BATCHES = 16
+"""Batches of training crops whose activations tell what can be spared."""
 
 
 def run_describe(args: argparse.Namespace) -> int:
@@ -145,6 +148,31 @@ def run_ablate(args: argparse.Namespace) -> int:
     return 0
 
 
+def run_prune(args: argparse.Namespace) -> int:
+    """Write a narrower checkpoint and print what each block lost."""
+    import torch
+
+    from ugicm_train.batches import draw_batch
+    from ugicm_train.checkpoint import load_codec, save_weights
+    from ugicm_train.data import CropSource
+    from ugicm_train.model.build import as_codec
+    from ugicm_train.pruning import prune
+
+    hidden = {field: getattr(args, field) for field in HIDDEN_FIELDS if getattr(args, field)}
+    if not hidden:
+        raise ValueError("nothing to prune: give at least one of " + ", ".join(f"--{field.replace('_', '-')}" for field in HIDDEN_FIELDS))
+    codec, history = load_codec(args.checkpoint)
+    codec = as_codec(codec, "prune")
+    settings, source = TrainConfig(crop=256, late_from=1.0), CropSource(args.data)
+    batches = [draw_batch(settings, source, step).to(torch.device("cpu")) for step in range(PRUNE_BATCHES)]
+    network, losses = prune(codec, hidden, batches)
+    save_weights(args.out, network, codec.state_dict(), [*history, {"stage": "prune", "hidden": hidden}])
+    print(f"{'block':24s} share of its expand branch's variance lost")
+    for name, loss in losses.items():
+        print(f"{name:24s} {loss:.2%}")
+    return 0
+
+
 def run_pack(args: argparse.Namespace) -> int:
     """Write the weights as float16; exporting the result gives the same bundle, because export rounds them so anyway."""
     from ugicm_train.checkpoint import load_codec, save_weights
@@ -169,5 +197,6 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "compare": run_compare,
     "evaluate": run_evaluate,
     "ablate": run_ablate,
+    "prune": run_prune,
     "pack": run_pack,
 }

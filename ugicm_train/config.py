@@ -38,6 +38,12 @@ class NetworkConfig:
     """Residual blocks of the synthesis at 1/16 resolution."""
     synthesis8: int = 5
     """Preference-conditioned residual blocks of the synthesis at 1/8 resolution."""
+    analysis8_hidden: int = 0
+    """Hidden channels of the 1x1-expand-1x1 branch of the analysis' blocks at 1/8 resolution; 0: twice the channels."""
+    analysis16_hidden: int = 0
+    """The same of its blocks at 1/16 resolution."""
+    synthesis8_hidden: int = 0
+    """The same of the synthesis' blocks at 1/8 resolution."""
     context: int = 128
     """Width of the mean network at 1/16 resolution."""
     context_blocks: int = 2
@@ -62,7 +68,7 @@ class NetworkConfig:
 
 
 PRESETS: dict[str, dict[str, int]] = {
-    "nano": {},
+    "nano": {"analysis8_hidden": 192, "analysis16_hidden": 96, "synthesis8_hidden": 256},
     "base": {
         "channels8": 192, "channels16": 320, "latent": 256, "hyper": 128, "analysis8": 12, "analysis16": 4,
         "synthesis16": 8, "synthesis8": 18, "context": 256, "scale_hidden": 256,
@@ -72,6 +78,13 @@ PRESETS: dict[str, dict[str, int]] = {
         "synthesis16": 16, "synthesis8": 64, "context": 384, "context_blocks": 4, "scale_hidden": 320,
     },
 }  # fmt: skip
+
+HIDDEN_FIELDS = {
+    "analysis8_hidden": "analysis.blocks8.",
+    "analysis16_hidden": "analysis.blocks16.",
+    "synthesis8_hidden": "synthesis.blocks8.",
+}
+"""Fields of NetworkConfig that say how wide blocks are inside -> the blocks, by the start of their names."""
 
 
 @dataclass(frozen=True)

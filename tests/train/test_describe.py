@@ -8,11 +8,11 @@ from ugicm_train.describe import describe
 
 def test_nano_counts_are_stable():
     found = describe(network_preset("nano"))
-    assert found.parameters == 2_980_384
-    assert found.encoder_parameters == 1_788_192
-    assert found.decoder_parameters == 1_997_760
-    assert found.encoder_kmac == pytest.approx(8.98, abs=0.01)
-    assert found.decoder_kmac == pytest.approx(15.00, abs=0.01)
+    assert found.parameters == 2_684_608
+    assert found.encoder_parameters == 1_595_136
+    assert found.decoder_parameters == 1_895_040
+    assert found.encoder_kmac == pytest.approx(7.27, abs=0.01)
+    assert found.decoder_kmac == pytest.approx(13.40, abs=0.01)
     assert found.scale_network_kmac == pytest.approx(0.103, abs=0.0005)
 
 

@@ -47,9 +47,11 @@ class Analysis(nn.Module):
         c8, c16, knots = config.channels8, config.channels16, config.quality_knots
         self.condition = QualityCondition(QUALITY_LEVELS, knots, config.condition)
         self.stem = Pointwise(PIXELS, c8)
-        self.blocks8 = nn.ModuleList(ResidualBlock(c8, config.condition) for _ in range(config.analysis8))
+        self.blocks8 = nn.ModuleList(
+            ResidualBlock(c8, config.condition, hidden=config.analysis8_hidden) for _ in range(config.analysis8)
+        )
         self.down = Downsample(c8, c16)
-        self.blocks16 = nn.ModuleList(ResidualBlock(c16) for _ in range(config.analysis16))
+        self.blocks16 = nn.ModuleList(ResidualBlock(c16, hidden=config.analysis16_hidden) for _ in range(config.analysis16))
         self.leave = Pointwise(c16, config.latent)
         self.log_gain = QualityTable(QUALITY_LEVELS, knots, config.latent)
 
@@ -92,7 +94,9 @@ class Synthesis(PreferenceSynthesis):
         width = config.condition
         self.blocks16 = nn.ModuleList(ResidualBlock(c16, width, width) for _ in range(config.synthesis16))
         self.up = Upsample(c16, c8)
-        self.blocks8 = nn.ModuleList(ResidualBlock(c8, width, width) for _ in range(config.synthesis8))
+        self.blocks8 = nn.ModuleList(
+            ResidualBlock(c8, width, width, config.synthesis8_hidden) for _ in range(config.synthesis8)
+        )
         self.head = Pointwise(c8, PIXELS)
 
     def preference_parameters(self) -> list[nn.Parameter]:

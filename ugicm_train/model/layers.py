@@ -64,12 +64,13 @@ class SpatialBlock(nn.Module):
 
 
 class ResidualBlock(SpatialBlock):
-    """A spatial block followed by a 1x1-expand-1x1 residual; (N,C,H,W) -> (N,C,H,W)."""
+    """A spatial block followed by a 1x1-expand-1x1 residual; (N,C,H,W) -> (N,C,H,W). `hidden` 0: twice the channels."""
 
-    def __init__(self, channels: int, condition: int = 0, preference: int = 0) -> None:
+    def __init__(self, channels: int, condition: int = 0, preference: int = 0, hidden: int = 0) -> None:
         super().__init__(channels, condition, preference)
-        self.expand = Pointwise(channels, 2 * channels)
-        self.contract = Pointwise(2 * channels, channels)
+        hidden = hidden or 2 * channels
+        self.expand = Pointwise(channels, hidden)
+        self.contract = Pointwise(hidden, channels)
 
     def forward(self, x: Tensor, condition: Tensor | None = None, preference: Tensor | None = None) -> Tensor:
         x = super().forward(x, condition, preference)
