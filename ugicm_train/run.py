@@ -8,6 +8,7 @@ from typing import Any
 
 from lightning_fabric import Fabric
 
+from ugicm_train.allocator import keep_freed_memory
 from ugicm_train.board import Board
 from ugicm_train.checkpoint import STATE, load_codec
 from ugicm_train.config import AnyNetwork, TrainConfig
@@ -55,6 +56,7 @@ def train_stage(
 
     It starts from the checkpoint `init` and its network, or fresh with `network`; `resume` goes on from the state in `out`.
     """
+    keep_freed_memory()
     start: dict[str, Any] | None = None
     history: list[dict[str, Any]] = []
     if init is not None:
