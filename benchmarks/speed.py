@@ -55,7 +55,7 @@ PLANS = (
     Plan((4096, 3072), 1, 3, 1),
     Plan((4096, 3072), 2, 3, 1),
 )
-QUICK_PLANS = (Plan(PHOTO, 1, QUICK_ROUNDS, 1),)
+QUICK_PLANS = (Plan(PHOTO, 1, QUICK_ROUNDS, 3),)
 
 
 def run(config: Config, store: Store) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from ugicm_coder import EntropyModel
 from ugicm_export.entropy import entropy_file
 from ugicm_export.half import rounded_to_half
@@ -16,7 +17,7 @@ from ugicm_export.onnx_export import decoder_onnx, encoder_onnx
 from ugicm_export.pictures import picture_files, read_crop, spread
 
 from ugicm_train.checkpoint import load_codec
-from ugicm_train.model.codec import Codec
+from ugicm_train.model.codec import PATCH, Codec
 
 ROOT = Path(__file__).parents[2]
 MODEL = ROOT / "models" / "nano"
@@ -39,11 +40,15 @@ def codec() -> Codec:
 
 @torch.no_grad()
 def test_fp32_engines_compute_what_torch_computes(codec: Codec) -> None:
-    """24 photos, 4 rates, 3 preferences: z equal, r but for rounding ties, pixels but for 1 in 10,000 by one step."""
+    """24 photos, 4 rates, 3 preferences: z and r equal but for rounding ties, pixels but for 1 in 10,000 by one step.
+
+    A tie in z moves means, and with them some of r, so after one the r of that picture is not compared.
+    """
     engines = Engines(encoder_onnx(codec), decoder_onnx(codec))
     entropy = EntropyModel(entropy_file(codec))
     counts = np.zeros(4, np.int64)  # symbols of r, differing ones, samples, differing ones
     sizes = np.zeros(2)
+    hyper_ties = 0
     for path in picture_files(KODAK, 24):
         picture = read_crop(path)
         x = torch.tensor(picture).permute(2, 0, 1)[None].float() / 255
@@ -51,8 +56,13 @@ def test_fp32_engines_compute_what_torch_computes(codec: Codec) -> None:
             quality = torch.tensor([level])
             z, r = engines.encode(picture, level)
             wanted_z, wanted_r = (symbols.numpy().astype(np.int32) for symbols in codec.encode(x, quality))
-            assert np.array_equal(z, wanted_z)
-            counts[:2] += r.size, (r != wanted_r).sum()
+            differing = z != wanted_z
+            if differing.any():
+                unrounded = codec.hyper_analysis(codec.analysis(F.pixel_unshuffle(x, PATCH), quality)).numpy()
+                assert np.abs(unrounded[differing] % 1 - 0.5).max() < 1e-4
+                hyper_ties += differing.sum()
+            else:
+                counts[:2] += r.size, (r != wanted_r).sum()
             sizes += coded_size(entropy, z, r, level), coded_size(entropy, wanted_z, wanted_r, level)
             for preference in (0.0, 0.5, 1.0):
                 symbols = torch.from_numpy(z).float(), torch.from_numpy(r).float()
@@ -61,7 +71,8 @@ def test_fp32_engines_compute_what_torch_computes(codec: Codec) -> None:
                 difference = np.abs(engines.decode(z, r, level, preference).astype(int) - wanted)
                 assert difference.max() <= 1
                 counts[2:] += difference.size, (difference > 0).sum()
-    print("symbols of r, differing, samples, differing:", *counts, "rate:", sizes[0] / sizes[1])
+    print("symbols of r, differing, samples, differing:", *counts, "ties in z:", hyper_ties, "rate:", sizes[0] / sizes[1])
+    assert hyper_ties <= 3
     assert counts[1] <= 1e-5 * counts[0]
     assert counts[3] <= 1e-4 * counts[2]
     assert abs(sizes[0] / sizes[1] - 1) <= 1e-4
