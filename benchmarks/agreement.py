@@ -28,8 +28,8 @@ from .ours import HUMAN, LADDERS, MACHINE
 from .progress import Progress
 from .report_tasks import interval
 
-SIDE = 320
-"""Pictures are shrunk to this side, aspect ignored, before they are cut."""
+MARGIN = 1.41
+"""Pictures are shrunk to so many times the side that the net takes, aspect ignored, before they are cut."""
 REPLICATES = 2000
 
 
@@ -45,8 +45,9 @@ def answers(net: Net, image: np.ndarray) -> np.ndarray:
     """log-probabilities (10, classes) of the ten crops of a picture (H, W, 3) uint8."""
     from PIL import Image
 
-    small = np.asarray(Image.fromarray(image).resize((SIDE, SIDE), Image.Resampling.BILINEAR))
-    crops = ten_crops(small, net.spec["input_hw"][0])
+    side = net.spec["input_hw"][0]
+    around = round(MARGIN * side)
+    crops = ten_crops(np.asarray(Image.fromarray(image).resize((around, around), Image.Resampling.BILINEAR)), side)
     logits = np.concatenate([net.infer(crop)["logits"] for crop in crops]).astype(np.float64)
     logits -= logits.max(axis=1, keepdims=True)
     return logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
@@ -133,6 +134,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ]
         files = [file for one in sets for file in one.files][:: max(1, options.stride)]
         nets = [net for net in load_nets(options.data) if net.task == "classify"]
+        if not nets:
+            raise BenchmarkError(f"nets.json of '{options.data}' describes no classifier; this needs one")
         codec = Codec.open(options.bundle, threads=1)
         for net in nets:
             found = measure(codec, net, files, options.preferences, options.threads)

@@ -1,7 +1,7 @@
-"""Training speed, as the command itself reports it: `python -m benchmarks.training --data photos --stage rate_distortion`.
+"""Training speed, as the command itself reports it: `python -m benchmarks.training --data photos`.
 
 One process held to one core, then two data-parallel ones held to two. Crops of 256 pixels; the first line of a run, which reads
-the pictures, does not count.
+the pictures, does not count. Options that are not listed here go to `ugicm-train fit`: `--compile`, `--preset base`, `--stage ...`.
 """
 
 from __future__ import annotations
@@ -18,10 +18,7 @@ from pathlib import Path
 
 from .config import DEFAULT_DATA
 from .errors import BenchmarkError
-from .machine import usable_cores
-
-LINE_EVERY = 100
-"""Steps between two lines of `ugicm-train fit`."""
+from .machine import held_to, usable_cores
 
 
 def speeds(output: str) -> list[float]:
@@ -34,18 +31,17 @@ def speeds(output: str) -> list[float]:
 
 def train(processes: int, words: Sequence[str]) -> list[float]:
     """Speeds of `ugicm-train fit` with so many processes, one core each; BenchmarkError says what it printed if it fails."""
-    cores = sorted(os.sched_getaffinity(0))[:processes]
     command = [sys.executable, "-m", "ugicm_train.cli", "fit", *words, "--processes", str(processes), "--threads", "1"]
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, held_to(processes):
         done = subprocess.run(
-            ["taskset", "-c", ",".join(map(str, cores)), *command, "--out", folder],
+            [*command, "--out", folder],
             check=False,
             capture_output=True,
             text=True,
             env=os.environ | {"OMP_NUM_THREADS": "1"},
         )
     if done.returncode:
-        raise BenchmarkError(f"training failed: {done.stderr.strip().splitlines()[-1:]}")
+        raise BenchmarkError(f"training failed: {(done.stderr.strip().splitlines() or ['it said nothing'])[-1]}")
     return speeds(done.stdout + done.stderr)
 
 
@@ -53,22 +49,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Print images/s per number of processes, and their quotient; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.training", description=__doc__)
     parser.add_argument("--data", type=Path, default=DEFAULT_DATA / "train" / "photos", help="folder with images")
-    parser.add_argument("--stage", default="rate_distortion")
-    parser.add_argument("--teacher", default="", help="for stages that have one")
-    parser.add_argument("--preset", default="nano")
     parser.add_argument("--batch", type=int, default=16, help="crops per process and step")
-    parser.add_argument("--steps", type=int, default=3 * LINE_EVERY)
-    options = parser.parse_args(arguments)
+    parser.add_argument("--steps", type=int, default=300, help="200 or more: there is a line every 100")
+    options, more = parser.parse_known_args(arguments)
     first = 0.0
     try:
         for processes in range(1, min(2, usable_cores()) + 1):
             batch = str(options.batch * processes)
-            words = ["--data", str(options.data), "--preset", options.preset, "--stage", options.stage]
+            words = ["--data", str(options.data), "--steps", str(options.steps), *more]
             words += ["--crop", "256", "--batch", batch, "--late-crop", "256", "--late-batch", batch]
-            words += ["--steps", str(options.steps), *(["--teacher", options.teacher] if options.teacher else [])]
             speed = statistics.median(train(processes, words))
             first = first or speed
-            print(f"{options.stage}, {processes} of one thread: {speed:.1f} crops/s, {speed / first:.2f} times one", flush=True)
+            print(f"{processes} of one thread: {speed:.1f} crops/s, {speed / first:.2f} times one", flush=True)
     except BenchmarkError as error:
         print(f"benchmarks.training: {error}", file=sys.stderr)
         return 1

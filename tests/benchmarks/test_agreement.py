@@ -46,3 +46,9 @@ def test_the_command_on_some_pictures(data, capsys):
 def test_missing_data_is_said(tmp_path, capsys):
     assert agreement.main(["--data", str(tmp_path)]) == 1
     assert "fetch the data" in capsys.readouterr().err
+
+
+def test_data_without_a_classifier_is_said(data, monkeypatch, capsys):
+    monkeypatch.setattr(agreement, "load_nets", lambda place: [])
+    assert agreement.main(["--data", str(data)]) == 1
+    assert "describes no classifier" in capsys.readouterr().err

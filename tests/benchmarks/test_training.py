@@ -22,5 +22,5 @@ def test_too_few_steps_are_said():
 def test_a_training_that_fails_is_said(tmp_path, capsys):
     assert training.main(["--data", str(tmp_path / "nowhere")]) == 1
     text = capsys.readouterr().err
-    assert text.startswith("benchmarks.training: training failed: ")
+    assert text.startswith("benchmarks.training: training failed: ugicm-train: ")
     assert "nowhere" in text

@@ -31,7 +31,7 @@ def test_repeated_steps_fault_no_pages_in():
         how: int(subprocess.run([sys.executable, "-c", SCRIPT, how], check=True, capture_output=True, text=True).stdout)
         for how in ("leave", "keep")
     }
-    assert found["keep"] < 1000 < found["leave"], found
+    assert 4 * found["keep"] < found["leave"], found
 
 
 def test_another_c_library_is_left_alone(monkeypatch):
