@@ -1,36 +1,41 @@
-"""What classifiers make of the views, on ten crops of every evaluation picture: `python -m benchmarks.agreement`.
+"""What nets make of the views, on all evaluation pictures: `python -m benchmarks.agreement`.
 
-Suite "tasks" has one answer per labelled picture, so a percent of difference is one or two pictures. Agreement with the answer on the
-original needs no labels: all three evaluation sets take part, and each picture gives ten answers (corners and centre,
-each mirrored too, as in Krizhevsky et al., NeurIPS 2012). Crops of one picture resemble each other, so intervals are taken over pictures.
+Suite "tasks" has a net answer once per labelled picture, so that a percent is one picture or two. Agreement with the net's own
+answer on the original needs no labels: here all three evaluation sets take part, for every net, and a classifier answers ten
+times per picture (corners and centre, each mirrored too, as in Krizhevsky et al., NeurIPS 2012). Intervals are taken over
+pictures, since the crops of one resemble each other.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import sys
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from ugicm import Codec, UgicmError
 
-from . import datasets
-from .config import DEFAULT_DATA
-from .datasets import read_rgb
+from . import datasets, tasks
+from .config import DEFAULT_DATA, OURS, Config
+from .datasets import Dataset, read_rgb
+from .detection import Detection
 from .errors import BenchmarkError
 from .machine import usable_cores
-from .markdown import percent, table
+from .markdown import curve, in_order, label, table
 from .metrics import psnr
 from .nets import Net, load_nets
-from .ours import HUMAN, LADDERS, MACHINE
-from .progress import Progress
-from .report_tasks import interval
+from .ours import HUMAN, MACHINE
+from .report_tasks import TITLES, rate_differences, views_compared
+from .roster import contestants
+from .segmentation import Segmentation
+from .task import Scorer, Task
 
 MARGIN = 1.41
-"""Pictures are shrunk to so many times the side that the net takes, aspect ignored, before they are cut."""
-REPLICATES = 2000
+"""A classifier's pictures are shrunk to so many times the side that it takes, aspect ignored, before they are cut."""
+PIXELS = "pixels"
 
 
 def ten_crops(image: np.ndarray, side: int) -> list[np.ndarray]:
@@ -59,89 +64,131 @@ def compare(reference: np.ndarray, found: np.ndarray) -> tuple[float, float]:
     return float(agree), float((np.exp(reference) * (reference - found)).sum(axis=1).mean())
 
 
-def look(codec: Codec, net: Net, file: Path, qualities: Sequence[int], preferences: Sequence[float]) -> np.ndarray:
-    """(qualities, preferences, 5) of one picture: agreement, divergence, PSNR in dB, bits, pixels."""
-    image = read_rgb(file)
-    reference = answers(net, image)
-    rows = []
-    for quality in qualities:
-        stream = codec.encode(image, quality=quality)
-        size = (8.0 * len(stream), image.shape[0] * image.shape[1])
-        views = codec.decode_views(stream, preferences)
-        rows.append([(*compare(reference, answers(net, view)), psnr(image, view), *size) for view in views])
-    return np.array(rows)
+class TenCrops:
+    """See `task.Task`. An observation is `compare` of a picture's ten crops; closeness is -ln(divergence), which rises."""
+
+    metrics = ("top1-agreement", "divergence", "closeness")
+
+    def __init__(self, net: Net, files: Sequence[Path]) -> None:
+        self.net = net
+        self._reference = [answers(net, read_rgb(file)) for file in files]
+
+    def observe(self, index: int, image: np.ndarray) -> tuple[float, float]:
+        """See `task.Task`."""
+        return compare(self._reference[index], answers(self.net, image))
+
+    def scorer(self, observations: Sequence[tuple[float, float]]) -> Scorer:
+        """See `task.Task`."""
+        observed = np.array(observations)
+
+        def score(chosen: np.ndarray) -> dict[str, float]:
+            agree, divergence = observed[chosen].mean(axis=0)
+            return {"top1-agreement": agree, "divergence": divergence, "closeness": -math.log(max(divergence, 1e-12))}
+
+        return score
 
 
-def measure(codec: Codec, net: Net, files: Sequence[Path], preferences: Sequence[float], threads: int) -> np.ndarray:
-    """`look` at every picture, `threads` at a time -> (pictures, qualities, preferences, 5)."""
-    found = []
-    with ThreadPoolExecutor(threads) as pool, Progress(f"agreement {net.name}", len(files)) as progress:
-        for one in pool.map(lambda file: look(codec, net, file, LADDERS["tasks"], preferences), files):
-            found.append(one)
-            progress.step()
-    return np.array(found)
+@dataclass(frozen=True)
+class Pixels:
+    """The judge that compares pixels."""
+
+    name: str = PIXELS
 
 
-def report(found: np.ndarray, preferences: Sequence[float]) -> list[str]:
-    """Markdown of measurements (pictures, qualities, preferences, 5): a table per figure, a row per quality.
+class Fidelity:
+    """See `task.Task`: what a view costs in pixels. An observation is the PSNR of a picture."""
 
-    Brackets are 95 % bootstrap intervals, over the pictures, of what the last preference changes against the first.
-    """
-    samples = np.random.default_rng(0).integers(0, len(found), (REPLICATES, len(found)))
-    columns = list(found.swapaxes(0, 1))
-    rates = [f"{column[:, 0, 3].sum() / column[:, 0, 4].sum():.3f}" for column in columns]
+    metrics = ("psnr",)
 
-    def of(figure: int, digits: int, change: Callable[[np.ndarray], str], last: str) -> list[str]:
-        """One table; `change` gets values (pictures, preferences)."""
-        rows = [
-            [rate, *(f"{value:.{digits}f}" for value in column[..., figure].mean(axis=0)), change(column[..., figure])]
-            for rate, column in zip(rates, columns)
-        ]
-        return table(["bpp", *(f"preference {preference:g}" for preference in preferences), last], rows)
+    def __init__(self, files: Sequence[Path]) -> None:
+        self.net, self._files = Pixels(), files
 
-    def difference(values: np.ndarray) -> str:
-        gain = values[:, -1] - values[:, 0]
-        return f"{gain.mean():+.3f} {interval(gain[samples].mean(axis=1))}"
+    def observe(self, index: int, image: np.ndarray) -> float:
+        """See `task.Task`."""
+        return psnr(read_rgb(self._files[index]), image)
 
-    def ratio(values: np.ndarray) -> str:
-        means = values[samples].mean(axis=1)
-        change = 100 * (means[:, -1] / means[:, 0] - 1)
-        return f"{percent(100 * (values[:, -1].mean() / values[:, 0].mean() - 1))} {interval(change)}"
+    def scorer(self, observations: Sequence[float]) -> Scorer:
+        """See `task.Task`."""
+        return lambda chosen: {"psnr": float(np.asarray(observations)[chosen].mean())}
 
-    return [
-        "Share of crops with the answer of the original's crop, and the divergence from its class probabilities in nats:\n",
-        *of(0, 3, difference, "last − first"),
-        *of(1, 3, ratio, "last against first"),
-        "PSNR in dB, mean over the pictures:\n",
-        *of(2, 2, difference, "last − first"),
-    ]
+
+MAKERS: dict[str, type] = {"classify": TenCrops, "detect": Detection, "segment": Segmentation}
+SHOWN = {
+    "top1-agreement": 3,
+    "divergence": 3,
+    "ap-agreement": 3,
+    "miou-agreement": 3,
+    "pixel-agreement": 3,
+    "psnr": 2,
+}
+"""The scores that get a table, with their digits."""
+COMPARED = ("top1-agreement", "closeness", "ap-agreement", "miou-agreement", "psnr")
+"""The scores at which rates are compared."""
+
+
+def everything(data: Path, step: int) -> Dataset:
+    """Every `step`-th picture of all evaluation sets together."""
+    sets = [datasets.imagenet150(data)[0], datasets.coco64(data)[0], datasets.kodak(data)]
+    return Dataset("all evaluation sets", tuple(file for one in sets for file in one.files)[::step])
+
+
+def measure(config: Config, dataset: Dataset) -> dict[str, list[dict[str, Any]]]:
+    """Results by net, each codec or view as suite "tasks" has them, and under "pixels" their PSNR."""
+    found: list[Task] = [MAKERS[net.task](net, dataset.files) for net in load_nets(config.data) if net.task in MAKERS]
+    if not found:
+        raise BenchmarkError(f"nets.json of '{config.data}' describes no net for {', '.join(MAKERS)}; this needs one")
+    judges = [*found, Fidelity(dataset.files)]
+    groups: dict[str, dict[str, Any]] = {task.net.name: {} for task in judges}
+    for codec in contestants(config, "tasks"):
+        entries = tasks.measure(codec, dataset, codec.qualities("tasks"), judges, config.threads)
+        for (net, view), entry in entries.items():
+            groups[net][view] = {"name": view, **entry}
+    return {net: in_order(group) for net, group in groups.items()}
+
+
+def lines(groups: dict[str, list[dict[str, Any]]], pictures: int) -> Iterable[str]:
+    """Markdown of `measure`: for every net its scores, what the machine view changes, and the rates at equal score."""
+    for net, group in groups.items():
+        yield f"### {net}, {pictures} pictures\n"
+        for metric, digits in SHOWN.items():
+            if metric in group[0]["results"]:
+                rows = [
+                    [label(one["name"]), curve(one["results"]["bpp"], one["results"][metric], digits)] for one in group
+                ]
+                yield from table(["codec", f"bpp → {TITLES[metric]}"], rows)
+                yield from views_compared(group, metric)
+        for metric in COMPARED:
+            if metric in group[0]["results"]:
+                yield from rate_differences(group, metric)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print a table per classifier; returns the exit code."""
+    """Print the tables of every net; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.agreement", description=__doc__)
     parser.add_argument("--bundle", type=Path, help="our model, folder or .zip (default: the one inside ugicm)")
+    parser.add_argument("--plain-bundle", type=Path, help="a model trained without the semantic stage, to compare with")
+    parser.add_argument(
+        "--codecs", default=OURS, help="comma-separated: ugicm, jpeg, webp, avif, jxl (default: %(default)s)"
+    )
     parser.add_argument("--data", type=Path, default=DEFAULT_DATA, help="folder with eval/ and nets/")
-    parser.add_argument("--preferences", type=float, nargs="+", default=[HUMAN, MACHINE], help="views (default: both ends)")
+    parser.add_argument(
+        "--preferences", type=float, nargs="+", default=[HUMAN, MACHINE], help="views (default: both ends)"
+    )
     parser.add_argument("--stride", type=int, default=1, help="use every n-th picture")
     parser.add_argument("--threads", type=int, default=usable_cores(), help="pictures at a time")
     options = parser.parse_args(arguments)
+    config = Config(
+        data=options.data,
+        bundle=options.bundle,
+        plain_bundle=options.plain_bundle,
+        codecs=tuple(options.codecs.split(",")),
+        preferences=tuple(options.preferences),
+        threads=max(1, options.threads),
+    )
     try:
-        sets = [
-            datasets.imagenet150(options.data)[0],
-            datasets.coco64(options.data)[0],
-            datasets.kodak(options.data),
-        ]
-        files = [file for one in sets for file in one.files][:: max(1, options.stride)]
-        nets = [net for net in load_nets(options.data) if net.task == "classify"]
-        if not nets:
-            raise BenchmarkError(f"nets.json of '{options.data}' describes no classifier; this needs one")
-        codec = Codec.open(options.bundle, threads=1)
-        for net in nets:
-            found = measure(codec, net, files, options.preferences, options.threads)
-            print(f"\n{net.name}, ten crops of {len(files)} pictures, bundle {codec.info['fingerprint']}\n")
-            print("\n".join(report(found, options.preferences)))
-    except (BenchmarkError, UgicmError) as error:
+        dataset = everything(options.data, max(1, options.stride))
+        print("\n".join(lines(measure(config, dataset), len(dataset.files))))
+    except BenchmarkError as error:
         print(f"benchmarks.agreement: {error}", file=sys.stderr)
         return 1
     return 0

@@ -1,4 +1,5 @@
-"""Bjøntegaard rate difference: how many percent more bits one codec needs than another for the same score."""
+"""Bjøntegaard differences: how many percent more bits one codec needs than another for the same score, and how much it scores
+more with the same bits."""
 
 from __future__ import annotations
 
@@ -67,3 +68,18 @@ def bd_rate(anchor: Curve, test: Curve) -> BdRate:
         rate_a, score_a, rate_t, score_t, method="pchip", require_matching_points=False, min_overlap=0
     )
     return BdRate(float(percent), float(low), float(high), float((high - low) / (score_t[-1] - score_t[0])))
+
+
+def bd_score(anchor: Curve, test: Curve) -> float:
+    """How much more `test` scores than `anchor` at equal rate, mean over the log of the rates that both have (BD-PSNR where
+    the score is that), by PCHIP from the package `bjontegaard`; NaN if they share none."""
+    import bjontegaard
+
+    (rate_a, score_a), (rate_t, score_t) = rising(anchor), rising(test)
+    if min(len(rate_a), len(rate_t)) < 2 or min(rate_a[-1], rate_t[-1]) <= max(rate_a[0], rate_t[0]):
+        return math.nan
+    return float(
+        bjontegaard.bd_psnr(
+            rate_a, score_a, rate_t, score_t, method="pchip", require_matching_points=False, min_overlap=0
+        )
+    )

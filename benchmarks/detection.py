@@ -59,12 +59,12 @@ def suppress(boxes: np.ndarray, scores: np.ndarray, limit: float) -> np.ndarray:
 class Detection:
     """See `task.Task`. An observation is the list of box records of one picture."""
 
-    metrics = ("ap", "ap50", "ap-agreement", "ap50-agreement")
-
-    def __init__(self, net: Net, files: Sequence[Path], boxes: Sequence[list[dict[str, Any]]]) -> None:
-        """boxes: the labelled boxes of each file, as `datasets.coco64` gives them."""
-        self.net, self._truth = net, boxes
-        self._reference = [self.detect(read_rgb(file)).above(REFERENCE_SCORE).records() for file in files]
+    def __init__(self, net: Net, files: Sequence[Path], boxes: Sequence[list[dict[str, Any]]] | None = None) -> None:
+        """boxes: the labelled boxes of each file, as `datasets.coco64` gives them; without them agreement alone is scored."""
+        self.net = net
+        reference = [self.detect(read_rgb(file)).above(REFERENCE_SCORE).records() for file in files]
+        self._truths = [reference] if boxes is None else [boxes, reference]
+        self.metrics = ("ap", "ap50", "ap-agreement", "ap50-agreement")[-2 * len(self._truths) :]
 
     def detect(self, image: np.ndarray) -> Detections:
         """Boxes of every class above the net's score threshold, suppressed per class, at most its `max_detections`."""
@@ -88,7 +88,7 @@ class Detection:
     def scorer(self, observations: Sequence[list[dict[str, Any]]]) -> Scorer:
         """See `task.Task`; boxes are matched once, and only counted again for each choice of pictures."""
         limit = self.net.spec["max_detections"]
-        tables = [tabulate(match(truth, observations, limit)) for truth in (self._truth, self._reference)]
+        tables = [tabulate(match(truth, observations, limit)) for truth in self._truths]
 
         def score(chosen: np.ndarray) -> dict[str, float]:
             weights = np.bincount(chosen, minlength=len(observations))

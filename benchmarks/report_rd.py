@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from . import published
-from .bd_rate import BdRate, Curve, bd_rate, clip_to_rates
+from .bd_rate import BdRate, Curve, bd_rate, bd_score, clip_to_rates
 from .markdown import curve, in_order, label, percent, provenance, table
 
 RATES = (0.15, 1.2)  # bits per pixel between which ours is judged
@@ -68,7 +68,7 @@ def _differences(group: list[dict[str, Any]]) -> Iterable[str]:
     yield (
         f"BD-rate of {label(ours['name'])} (PCHIP over the mean curves; below zero means fewer bits than the peer). "
         f"The first column uses our points between {low} and {high} bpp; the range is the scores that both curves "
-        "reach, with its share of all that ours spans.\n"
+        "reach, with its share of all that ours spans. The last column is what ours scores more with the same bits.\n"
     )
     for metric, title in METRICS.items():
         rows = []
@@ -78,9 +78,11 @@ def _differences(group: list[dict[str, Any]]) -> Iterable[str]:
             anchor, test = _curve(peer, metric), _curve(ours, metric)
             inner, whole = bd_rate(anchor, clip_to_rates(test, low, high)), bd_rate(anchor, test)
             name = label(peer["name"]) + (" (published)" if "source" in peer else "")
-            rows.append([name, percent(inner.percent), _range(inner, metric), percent(whole.percent), _range(whole, metric)])
+            found = [percent(inner.percent), _range(inner, metric), percent(whole.percent), _range(whole, metric)]
+            rows.append([name, *found, _gain(bd_score(anchor, test), metric)])
         if rows:
-            yield from table([title, f"{low} to {high} bpp", "compared over", "all rates", "compared over"], rows)
+            head = [f"{low} to {high} bpp", "compared over", "all rates", "compared over", "at equal rate"]
+            yield from table([title, *head], rows)
     if published_curves:
         yield "Published curves were not measured here:\n"
         yield from (f"- {label(line['name'])}: {_source(line['source'])}" for line in published_curves)
@@ -94,6 +96,10 @@ def _source(source: dict[str, Any]) -> str:
 
 def _curve(result: dict[str, Any], metric: str) -> Curve:
     return result["results"]["bpp"], score(result, metric)
+
+
+def _gain(value: float, metric: str) -> str:
+    return "–" if math.isnan(value) else f"{value:+.2f}{_UNITS.get(metric, ' dB')}"
 
 
 def _range(rate: BdRate, metric: str) -> str:

@@ -22,6 +22,10 @@ TITLES = {
     "ap-agreement": "AP agreement",
     "miou": "mIoU",
     "miou-agreement": "mIoU agreement",
+    "pixel-agreement": "pixel agreement",
+    "divergence": "divergence",
+    "closeness": "divergence",
+    "psnr": "PSNR",
 }
 _CONFIDENCE = (2.5, 97.5)
 _MIN_SAMPLES = 0.9
@@ -56,8 +60,8 @@ def lines(results: dict[str, dict[str, Any]]) -> Iterable[str]:
                 for result in (group if metric == pair[0] else codecs)
             ]
             yield from table(["codec", f"bpp → {TITLES[metric]}"], rows)
-        yield from _views(codecs, pair[1])
-        yield from _differences(codecs, pair[1])
+        yield from views_compared(codecs, pair[1])
+        yield from rate_differences(codecs, pair[1])
 
 
 def interval(samples: Sequence[float] | np.ndarray) -> str:
@@ -71,7 +75,7 @@ def interval(samples: Sequence[float] | np.ndarray) -> str:
     return f"[{low:+.{digits}f}, {high:+.{digits}f}]"
 
 
-def _views(group: list[dict[str, Any]], metric: str) -> Iterable[str]:
+def views_compared(group: list[dict[str, Any]], metric: str) -> Iterable[str]:
     """Machine against human view of the very same streams."""
     views = {result["name"]: result for result in group}
     human, machine = views.get(view_name(HUMAN)), views.get(view_name(MACHINE))
@@ -91,7 +95,7 @@ def _views(group: list[dict[str, Any]], metric: str) -> Iterable[str]:
     yield from table(["bpp", f"{TITLES[metric]}, human", "machine", "machine − human"], rows)
 
 
-def _differences(group: list[dict[str, Any]], metric: str) -> Iterable[str]:
+def rate_differences(group: list[dict[str, Any]], metric: str) -> Iterable[str]:
     """BD-rate at equal score of each of our views against the others; without ours, of the first codec."""
     ours = [result for result in group if result["name"].startswith("ugicm")] or group[:1]
     anchors = [result for result in group if result not in ours or result["name"] == view_name(HUMAN)]

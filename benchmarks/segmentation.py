@@ -34,15 +34,14 @@ def pixel_accuracy(counts: np.ndarray) -> float:
 
 
 class Segmentation:
-    """See `task.Task`. An observation is a pair of confusion matrices: with the truth, with the original's map."""
+    """See `task.Task`. An observation is a confusion matrix with the truth, where there is one, and one with the original's map."""
 
-    metrics = ("miou", "pixel-accuracy", "miou-agreement", "pixel-agreement")
-
-    def __init__(self, net: Net, files: Sequence[Path], masks: Sequence[Path]) -> None:
-        """masks: one PNG of class numbers per file, of the file's size."""
+    def __init__(self, net: Net, files: Sequence[Path], masks: Sequence[Path] | None = None) -> None:
+        """masks: one PNG of class numbers per file, of the file's size; without them agreement alone is scored."""
         self.net = net
-        self._truth = [_read_mask(mask) for mask in masks]
-        self._reference = [self.label_map(read_rgb(file)) for file in files]
+        reference = [self.label_map(read_rgb(file)) for file in files]
+        self._truths = [reference] if masks is None else [[_read_mask(mask) for mask in masks], reference]
+        self.metrics = ("miou", "pixel-accuracy", "miou-agreement", "pixel-agreement")[-2 * len(self._truths) :]
 
     def label_map(self, image: np.ndarray) -> np.ndarray:
         """The most likely class of every pixel, uint8 (H, W): logits resized to the picture, then arg max.
@@ -56,21 +55,19 @@ class Segmentation:
         logits = interpolate(torch.from_numpy(outputs["logits"]), image.shape[:2], mode="bilinear", align_corners=False)
         return logits[0].argmax(0).to(torch.uint8).numpy()
 
-    def observe(self, index: int, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def observe(self, index: int, image: np.ndarray) -> list[np.ndarray]:
         """See `task.Task`."""
         predicted, classes = self.label_map(image), self.net.spec["classes"]
-        return (
-            confusion(self._truth[index], predicted, classes),
-            confusion(self._reference[index], predicted, classes),
-        )
+        return [confusion(truth[index], predicted, classes) for truth in self._truths]
 
-    def scorer(self, observations: Sequence[tuple[np.ndarray, np.ndarray]]) -> Scorer:
+    def scorer(self, observations: Sequence[list[np.ndarray]]) -> Scorer:
         """See `task.Task`; one confusion matrix over all pictures."""
         table = np.array(observations)
 
         def score(chosen: np.ndarray) -> dict[str, float]:
-            truth, reference = table[chosen].sum(axis=0)
-            values = mean_iou(truth), pixel_accuracy(truth), mean_iou(reference), pixel_accuracy(reference)
+            values = [
+                function(counts) for counts in table[chosen].sum(axis=0) for function in (mean_iou, pixel_accuracy)
+            ]
             return dict(zip(self.metrics, values))
 
         return score

@@ -7,8 +7,6 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from .nets import Net
-
 # Scores of a choice of pictures, given as an index array in which pictures may occur several times.
 Scorer = Callable[[np.ndarray], dict[str, float]]
 
@@ -16,11 +14,22 @@ REPLICATES = 200
 _SEED = 20250101
 
 
-class Task(Protocol):
-    """A net, the truth, and the net's own predictions on the originals."""
+class Judge(Protocol):
+    """Whoever looks at pictures for a task: mostly a net."""
 
-    net: Net
-    metrics: tuple[str, ...]
+    name: str
+
+
+class Task(Protocol):
+    """A net, the truth if there is one, and the net's own predictions on the originals."""
+
+    @property
+    def net(self) -> Judge:
+        """Whoever looks."""
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Names of the scores."""
 
     def observe(self, index: int, image: np.ndarray) -> Any:
         """Compare the prediction on a (H, W, 3) uint8 picture with truth and reference of picture `index`."""

@@ -26,3 +26,15 @@ def picture():
     y, x = np.mgrid[0:176, 0:208]
     tiles = 40 * ((x // 32 + y // 32) % 2)
     return np.stack([x + tiles, y + tiles, 200 - x // 2 + 0 * y], axis=2).clip(0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="session")
+def bundle():
+    """The default bundle of the runtime; skips where there is none."""
+    from ugicm.bundle import Bundle
+    from ugicm.errors import BundleError
+
+    try:
+        return Bundle.open(None).path
+    except BundleError as error:
+        pytest.skip(f"there is no default bundle: {error}")

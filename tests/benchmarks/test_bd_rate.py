@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from benchmarks.bd_rate import bd_rate, clip_to_rates, rising
+from benchmarks.bd_rate import bd_rate, bd_score, clip_to_rates, rising
 
 pytest.importorskip("bjontegaard")
 
@@ -53,3 +53,14 @@ def test_a_curve_is_cut_at_the_rates_asked_for():
     assert scores == pytest.approx(30 + 5 * np.log2(rates), abs=1e-9)
     whole, _ = clip_to_rates((RATES, SCORES), 0.01, 100)
     assert whole.tolist() == pytest.approx(RATES.tolist())
+
+
+def test_what_is_scored_more_at_equal_rate():
+    better = (RATES[1:], SCORES[1:] + 0.5)
+    assert bd_score((RATES, SCORES), better) == pytest.approx(0.5)
+    assert bd_score(better, (RATES, SCORES)) == pytest.approx(-0.5)
+
+
+def test_curves_without_a_common_rate_score_nothing_at_it():
+    assert math.isnan(bd_score((RATES, SCORES), (RATES * 100, SCORES)))
+    assert math.isnan(bd_score((RATES[:1], SCORES[:1]), (RATES, SCORES)))

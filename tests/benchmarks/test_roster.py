@@ -8,17 +8,6 @@ from benchmarks.roster import contestants
 pytest.importorskip("onnxruntime")
 
 
-@pytest.fixture(scope="module")
-def bundle():
-    from ugicm.bundle import Bundle
-    from ugicm.errors import BundleError
-
-    try:
-        return Bundle.open(None).path
-    except BundleError as error:
-        pytest.skip(f"there is no default bundle: {error}")
-
-
 def test_the_tasks_see_five_views_and_the_rest_one(bundle):
     config = Config(bundle=bundle, codecs=("ugicm",))
     (ours,) = contestants(config, "tasks")
