@@ -166,7 +166,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Print the tables of every net; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.agreement", description=__doc__)
     parser.add_argument("--bundle", type=Path, help="our model, folder or .zip (default: the one inside ugicm)")
-    parser.add_argument("--plain-bundle", type=Path, help="a model trained without the semantic stage, to compare with")
+    parser.add_argument("--plain-bundle", type=Path, help="a model trained without a teacher, to compare with")
     parser.add_argument(
         "--codecs", default=OURS, help="comma-separated: ugicm, jpeg, webp, avif, jxl (default: %(default)s)"
     )

@@ -10,7 +10,7 @@ DEFAULT_DATA = ROOT.parent / "shared" / "data"
 DEFAULT_RESULTS = ROOT / "benchmarks" / "results"
 SUITES = ("rd", "tasks", "speed", "coder")
 OURS = "ugicm"
-PLAIN = "plain"  # a second bundle of ours, trained without the semantic stage
+PLAIN = "plain"  # a second bundle of ours, trained without a teacher
 PEERS = ("jpeg", "webp", "avif", "jxl")
 
 

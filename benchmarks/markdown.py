@@ -12,7 +12,7 @@ LABELS = {
     "ugicm": "UG-ICM",
     "ugicm-human": "UG-ICM, human view",
     "ugicm-machine": "UG-ICM, machine view",
-    "plain": "UG-ICM without the semantic stage",
+    "plain": "plain UG-ICM (no teacher)",
     "jpeg": "JPEG",
     "webp": "WebP",
     "avif": "AVIF",

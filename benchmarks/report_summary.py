@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from .bd_rate import bd_rate, clip_to_rates
-from .config import OURS, PEERS
+from .config import OURS, PEERS, PLAIN
 from .errors import BenchmarkError
 from .markdown import label, percent, table
 from .ours import MACHINE, view_name
@@ -18,13 +18,18 @@ from .store import Store
 
 BEGIN, END = "<!-- results: begin, written by `python -m benchmarks.report` -->", "<!-- results: end -->"
 _SLOW = "compressai-mbt2018-mean"
+_CODED = (*PEERS, PLAIN)
+Row = tuple[str, dict[str, str]]  # a claim, and its figure against each peer
 
 
 def lines(store: Store) -> Iterable[str]:
     """Markdown: one row per claim, one column per peer; what was not measured is left empty."""
     rows = [*_sizes(store.load("rd")), *_tasks(store.load("tasks")), *_times(store.load("speed"))]
     if rows:
-        yield from table(["UG-ICM against", *(label(peer) for peer in (*PEERS, _SLOW))], rows)
+        plain = [PLAIN] if any(PLAIN in found for _, found in rows) else []
+        columns = [*PEERS, *plain, _SLOW]
+        cells = [[name, *(found.get(peer, "") for peer in columns)] for name, found in rows]
+        yield from table(["UG-ICM against", *map(label, columns)], cells)
 
 
 def write(store: Store, path: Path) -> None:
@@ -37,11 +42,7 @@ def write(store: Store, path: Path) -> None:
     path.write_text(before + begin + "\n" + "\n".join(lines(store)) + end + after, encoding="utf-8")
 
 
-def _row(name: str, found: dict[str, str]) -> list[str]:
-    return [name, *(found.get(peer, "") for peer in (*PEERS, _SLOW))]
-
-
-def _sizes(results: dict[str, dict[str, Any]]) -> Iterable[list[str]]:
+def _sizes(results: dict[str, dict[str, Any]]) -> Iterable[Row]:
     """Bits of the human view at equal score; other pictures than Kodak do not count."""
     group = by_dataset(results).get("kodak", [])
     for metric, name in (("psnr-rgb", "PSNR"), ("ms-ssim-rgb", "MS-SSIM")):
@@ -50,22 +51,22 @@ def _sizes(results: dict[str, dict[str, Any]]) -> Iterable[list[str]]:
         if OURS not in curves:
             continue
         ours = clip_to_rates(curves[OURS], *RATES)
-        found = {peer: percent(bd_rate(curves[peer], ours).percent) for peer in PEERS if peer in curves}
-        yield _row(f"bits at equal {name}, human view, Kodak, {RATES[0]} to {RATES[1]} bpp", found)
+        found = {peer: percent(bd_rate(curves[peer], ours).percent) for peer in _CODED if peer in curves}
+        yield f"bits at equal {name}, human view, Kodak, {RATES[0]} to {RATES[1]} bpp", found
 
 
-def _tasks(results: dict[str, dict[str, Any]]) -> Iterable[list[str]]:
+def _tasks(results: dict[str, dict[str, Any]]) -> Iterable[Row]:
     """Bits of the machine view at equal agreement."""
     for net, group in by_net(results).items():
         metric = metric_pair(group[0])[1]
         curves = {one["name"]: (one["results"]["bpp"], one["results"][metric]) for one in group}
         ours = curves.get(view_name(MACHINE))
         if ours:
-            found = {peer: percent(bd_rate(curves[peer], ours).percent) for peer in PEERS if peer in curves}
-            yield _row(f"bits at equal {TITLES[metric]}, machine view, {net}", found)
+            found = {peer: percent(bd_rate(curves[peer], ours).percent) for peer in _CODED if peer in curves}
+            yield f"bits at equal {TITLES[metric]}, machine view, {net}", found
 
 
-def _times(results: dict[str, dict[str, Any]]) -> Iterable[list[str]]:
+def _times(results: dict[str, dict[str, Any]]) -> Iterable[Row]:
     """How many times as fast, at the smallest size with one thread."""
     groups = by_plan(results)
     codecs = {result["name"]: result for result in groups[0]} if groups else {}
@@ -73,4 +74,4 @@ def _times(results: dict[str, dict[str, Any]]) -> Iterable[list[str]]:
         return
     for what, name in (("encoding_time", "encoding"), ("decoding_time", "decoding")):
         found = {peer: f"{ratio(codecs[OURS], codecs[peer], what):.2g}x" for peer in (*PEERS, _SLOW) if peer in codecs}
-        yield _row(f"speed of {name}, {title(codecs[OURS]['settings'])}", found)
+        yield f"speed of {name}, {title(codecs[OURS]['settings'])}", found

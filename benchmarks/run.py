@@ -18,7 +18,7 @@ def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description=__doc__)
     parser.add_argument("--suite", choices=[*SUITES, "all"], default="all", help="what to measure (default: all)")
     parser.add_argument("--bundle", type=Path, help="our model, folder or .zip (default: the one inside ugicm)")
-    parser.add_argument("--plain-bundle", type=Path, help="a model trained without the semantic stage, for rd and tasks")
+    parser.add_argument("--plain-bundle", type=Path, help="a model trained without a teacher, for rd and tasks")
     parser.add_argument("--data", type=Path, default=DEFAULT_DATA, help="folder with eval/ and nets/")
     parser.add_argument("--images", type=Path, help="folder of pictures for rd (default: Kodak)")
     parser.add_argument("--out", type=Path, default=DEFAULT_RESULTS, help="where the JSON goes")

@@ -79,7 +79,7 @@ def test_the_command_on_some_pictures(data, bundle, capsys):
     text = capsys.readouterr().out
     for net in ("squeezenet_classifier", "yolox_nano_detector", "espnetv2_segmenter", "pixels"):
         assert f"### {net}, 3 pictures" in text
-    assert "UG-ICM without the semantic stage" in text
+    assert "plain UG-ICM (no teacher)" in text
     assert "against JPEG" in text
 
 

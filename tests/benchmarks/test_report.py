@@ -118,8 +118,8 @@ def test_a_plain_bundle_is_not_taken_for_ours(store):
     save_task(store, "plain", [0.1, 0.2, 0.3, 0.4, 0.5], {**OURS, "bundle_sha256": "bb"})
     text = "\n".join(report.sections(store, ("tasks",)))
     assert "different bundles" not in text
-    assert "UG-ICM without the semantic stage is UG-ICM tiny (fingerprint `0123456789abcdef`, bundle `bb`)" in text
-    assert "against UG-ICM without the semantic stage" in text
+    assert "plain UG-ICM (no teacher) is UG-ICM tiny (fingerprint `0123456789abcdef`, bundle `bb`)" in text
+    assert "against plain UG-ICM (no teacher)" in text
 
 
 def test_views_between_stand_between(store):
@@ -153,6 +153,12 @@ def test_the_readme_gets_the_main_figures(store, tmp_path):
         assert re.search(r"bits at equal PSNR.* \| +\| +\| -50\.0 % \|", text)
         assert re.search(r"bits at equal top-1 agreement, machine view, net +\| +\| +\| -\d+\.\d % \|", text)
         assert re.search(r"speed of decoding, 768x512, 1 thread +\| +\| +\| 4x ", text)
+
+
+def test_the_readme_has_a_column_for_a_plain_model_that_took_part(store):
+    assert "plain" not in "\n".join(report_summary.lines(store))
+    save_task(store, "plain", [0.1, 0.2, 0.3, 0.4, 0.5], {**OURS, "bundle_sha256": "bb"})
+    assert re.search(r"JPEG XL +\| plain UG-ICM \(no teacher\) +\|", "\n".join(report_summary.lines(store)))
 
 
 def test_a_readme_without_a_place_for_figures_is_left_alone(store, tmp_path):
