@@ -8,6 +8,7 @@ import logging
 import math
 import sys
 from pathlib import Path
+from typing import Any
 
 from ugicm_train.config import BALANCES, HIDDEN_FIELDS, PRESET_NAMES, QUALITY_LEVELS, TrainConfig, field_sentences
 
@@ -57,6 +58,12 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--text", type=Path, help="text embeddings (K,D) of the teacher's CLIP as .npy: zero-shot agreement")
     evaluate.add_argument("--labels", type=Path, help="COCO JSON whose categories are the rows of --text: zero-shot accuracy")
 
+    _add_remaking(commands)
+    return top
+
+
+def _add_remaking(commands: Any) -> None:
+    """Commands that make another checkpoint of one without training, and the one that tells what to leave out."""
     ablate = commands.add_parser("ablate", help="rate that each residual branch of a checkpoint saves")
     ablate.add_argument("checkpoint", type=Path)
     ablate.add_argument("--data", required=True, help="folder with images")
@@ -71,10 +78,15 @@ def parser() -> argparse.ArgumentParser:
         words = f"channels to keep in {field.removesuffix('_hidden')}; all if absent"
         prune.add_argument(f"--{field.replace('_', '-')}", type=_count, help=words)
 
+    blend = commands.add_parser("blend", help="a mixture of two checkpoints that were trained on from one start")
+    blend.add_argument("checkpoint", type=Path)
+    blend.add_argument("other", type=Path, help="checkpoint of the same network")
+    blend.add_argument("--share", required=True, type=_preference, help="weight of the other, 0 to 1")
+    blend.add_argument("--out", required=True, type=Path, help="checkpoint folder to write")
+
     pack = commands.add_parser("pack", help="copy a checkpoint's weights in half the bytes, to keep or to ship")
     pack.add_argument("checkpoint", type=Path)
     pack.add_argument("--out", required=True, type=Path, help="checkpoint folder to write (float16, not resumable)")
-    return top
 
 
 def _add_run_options(command: argparse.ArgumentParser, data_required: bool = True) -> None:

@@ -7,7 +7,7 @@ import dataclasses
 import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ugicm_train.config import HIDDEN_FIELDS, QUALITY_LEVELS, TrainConfig, network_preset
 
@@ -173,15 +173,36 @@ def run_prune(args: argparse.Namespace) -> int:
     return 0
 
 
+def run_blend(args: argparse.Namespace) -> int:
+    """Write a mixture of two checkpoints; what the preference acts through is that of the first."""
+    from ugicm_train.blending import blend, since_parting
+    from ugicm_train.checkpoint import load_codec, save_weights
+
+    (codec, history), (other, other_history) = load_codec(args.checkpoint), load_codec(args.other)
+    entry = {"stage": "blend", "share": args.share, "other": since_parting(history, other_history)}
+    save_weights(args.out, codec.config, blend(codec, other, args.share), [*history, entry])
+    print(f"wrote {args.out}")
+    return 0
+
+
 def run_pack(args: argparse.Namespace) -> int:
     """Write the weights as float16; exporting the result gives the same bundle, because export rounds them so anyway."""
     from ugicm_train.checkpoint import load_codec, save_weights
 
     codec, history = load_codec(args.checkpoint)
-    shown = [stage | {name: _without_folder(stage[name]) for name in ("teacher", "instances") if name in stage} for stage in history]
-    save_weights(args.out, codec.config, codec.state_dict(), shown, half=True)
+    save_weights(args.out, codec.config, codec.state_dict(), _without_folders(history), half=True)
     print(f"wrote {args.out}")
     return 0
+
+
+def _without_folders(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Stages, and the stages of checkpoints blended in, with the names of files alone."""
+    shown = []
+    for stage in history:
+        files = {name: _without_folder(stage[name]) for name in ("teacher", "instances") if name in stage}
+        blended = {"other": _without_folders(stage["other"])} if "other" in stage else {}
+        shown.append(stage | files | blended)
+    return shown
 
 
 def _without_folder(place: str) -> str:
@@ -198,5 +219,6 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "evaluate": run_evaluate,
     "ablate": run_ablate,
     "prune": run_prune,
+    "blend": run_blend,
     "pack": run_pack,
 }

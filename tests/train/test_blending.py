@@ -1,0 +1,80 @@
+"""Mixtures of two checkpoints: weights in between, the preference's own weights kept, histories told."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from tiny_train import NETWORK, tiny_codec
+
+from ugicm_train.blending import blend, since_parting
+from ugicm_train.checkpoint import load_codec, save_weights
+from ugicm_train.cli import main
+from ugicm_train.model.codec import Codec
+
+
+@pytest.fixture
+def pair() -> tuple[Codec, Codec]:
+    first, second = tiny_codec(), tiny_codec()
+    with torch.no_grad():
+        for parameter in second.parameters():
+            parameter.add_(1.0)
+    return first, second
+
+
+def test_weights_are_mixed_but_for_those_of_the_preference(pair):
+    first, second = pair
+    before = first.state_dict()
+    found = blend(first, second, 0.25)
+    changed = {name for name in found if not torch.equal(found[name], before[name])}
+    assert changed
+    assert all("preference" not in name for name in changed)
+    for name in changed:
+        torch.testing.assert_close(found[name], before[name] + 0.25)
+    kept = {name for name, _ in first.named_parameters()} - changed
+    assert kept
+    assert all("preference" in name for name in kept)
+
+
+def test_the_human_view_and_the_stream_of_either_end_come_back(pair):
+    first, second = pair
+    x, level, human = torch.rand(1, 3, 64, 64), torch.tensor([30]), torch.zeros(1)
+    for share, end in ((0.0, first), (1.0, second)):
+        mixed = Codec(first.config)
+        mixed.load_state_dict(blend(first, second, share))
+        mixed.eval()
+        with torch.no_grad():
+            torch.testing.assert_close(mixed(x, level, human).view, end.eval()(x, level, human).view)
+
+
+def test_the_stages_since_the_histories_parted():
+    common = [{"stage": "rate_distortion", "seed": 1}]
+    assert since_parting([*common, {"stage": "semantic"}], [*common, {"stage": "a"}, {"stage": "b"}]) == [
+        {"stage": "a"},
+        {"stage": "b"},
+    ]
+    assert since_parting(common, common) == []
+
+
+def test_the_command_tells_both_histories(pair, tmp_path):
+    common = {"stage": "rate_distortion"}
+    save_weights(tmp_path / "a", NETWORK, pair[0].state_dict(), [common, {"stage": "semantic", "teacher": "/there/net.pt"}])
+    save_weights(tmp_path / "b", NETWORK, pair[1].state_dict(), [common, {"stage": "semantic", "teacher": "/here/net.pt"}])
+    arguments = ["blend", str(tmp_path / "a"), str(tmp_path / "b"), "--share", "0.5", "--out", str(tmp_path / "c")]
+    assert main(arguments) == 0
+    _, history = load_codec(tmp_path / "c")
+    assert history[-1] == {"stage": "blend", "share": 0.5, "other": [{"stage": "semantic", "teacher": "/here/net.pt"}]}
+    assert main(["pack", str(tmp_path / "c"), "--out", str(tmp_path / "packed")]) == 0
+    text = (tmp_path / "packed" / "config.json").read_text()
+    assert json.loads(text)["history"][-1]["other"] == [{"stage": "semantic", "teacher": "net.pt"}]
+    assert "here" not in text
+
+
+def test_other_layouts_and_shares_beyond_1_are_refused(pair, tmp_path, capsys):
+    wider = type(NETWORK)(**{**vars(NETWORK), "context": NETWORK.context + 8})
+    with pytest.raises(ValueError, match="different layouts"):
+        blend(pair[0], Codec(wider), 0.5)
+    with pytest.raises(SystemExit):
+        main(["blend", "a", "b", "--share", "1.5", "--out", str(tmp_path)])
+    assert "not a number in 0..1" in capsys.readouterr().err

@@ -1,0 +1,37 @@
+"""A mixture of two checkpoints that came from one start: a point between two objectives without training for it.
+
+Networks trained on from the same weights mostly lie in one valley, in which mixtures are as good as their ends or better
+(Wortsman et al., "Model soups", ICML 2022; "Robust fine-tuning of zero-shot models", CVPR 2022).
+"""
+
+from __future__ import annotations
+
+from itertools import takewhile
+from typing import Any
+
+from torch import Tensor
+
+from ugicm_train.model.build import AnyCodec
+
+
+def blend(first: AnyCodec, second: AnyCodec, share: float) -> dict[str, Tensor]:
+    """The weights (1 - share) * first + share * second; what the preference acts through stays as it is in `first`.
+
+    A second network that was trained without a machine objective has nothing to say about the machine view.
+    ValueError if the networks have not the same layout.
+    """
+    if first.config != second.config:
+        raise ValueError("only checkpoints of one network can be blended, these have different layouts")
+    kept = {id(parameter) for parameter in first.synthesis.preference_parameters()}
+    own = {name for name, parameter in first.named_parameters() if id(parameter) in kept}
+    other = second.state_dict()
+    return {
+        name: value if name in own or not value.is_floating_point() else value.lerp(other[name], share)
+        for name, value in first.state_dict().items()
+    }
+
+
+def since_parting(history: list[dict[str, Any]], other: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The stages of `other` after those that both histories begin with."""
+    common = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(history, other)))
+    return other[common:]
