@@ -6,6 +6,7 @@ to be right, so that `--help` is instant.
 """
 
 import argparse
+import os
 import re
 import signal
 import sys
@@ -17,6 +18,7 @@ from typing import Any
 from . import __version__
 from .errors import UgicmError
 
+_SIGPIPE = 13  # Windows has no name for it
 _UNITS = {"": 1, "k": 1000, "Ki": 1024, "M": 1000**2, "Mi": 1024**2}
 _MODEL_HELP = "model bundle, a folder or .zip (default: $UGICM_BUNDLE, else the model shipped with ugicm)"
 _INPUT_HELP = '; several files or folders may be given, then the last argument is a folder; "-" is standard '
@@ -29,7 +31,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             from . import commands
 
-            return getattr(commands, options.command)(options)
+            code: int = getattr(commands, options.command)(options)
+            sys.stdout.flush()
+            return code
+        except BrokenPipeError:
+            # Whoever read our text has enough, as in `ugicm info | head`. The interpreter flushes once more at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 128 + _SIGPIPE
         except UgicmError as error:
             _complain(str(error))
             return 1

@@ -55,6 +55,15 @@ def test_a_closed_pipe_is_an_error_not_a_traceback(environment, tmp_path, stream
     assert b"Broken pipe" in done.stderr
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX pipes")
+def test_text_that_nobody_reads_on_ends_quietly(environment):
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run([*COMMAND, "info"], stdout=writer, stderr=subprocess.PIPE, env=environment, check=False)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_signals_leave_no_partial_file(environment, tmp_path, number):
