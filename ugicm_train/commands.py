@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import atexit
 import dataclasses
 import functools
 from collections.abc import Callable
@@ -56,7 +57,17 @@ def _launched(args: argparse.Namespace, precision: str) -> Fabric:
         torch.set_num_threads(args.threads)
     fabric = make_fabric(precision, args.device, args.processes, args.nodes)
     fabric.launch()
+    if fabric.world_size > 1:
+        atexit.register(_leave_group)
     return fabric
+
+
+def _leave_group() -> None:
+    """End the threads of the process group: gloo's, still running when the interpreter goes, abort the process now and then."""
+    import torch.distributed
+
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 def run_fit(args: argparse.Namespace) -> int:
