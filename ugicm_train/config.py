@@ -176,12 +176,13 @@ class TrainConfig:
     balance: str = "fixed"
     """How human and machine objectives share a step: fixed (weights below), ema (magnitudes equalised by running means), upgrad
     or mgda (gradients of both combined without conflict, by torchjd)."""
-    machine_mse: float = 0.5
+    machine_mse: float = 0.4
     """Weight of the pixel error inside the machine objective at level 0, relative to the human one."""
-    machine_mse_growth: float = 0.0
+    machine_mse_growth: float = 0.5
     """How much that weight grows towards level 63: 2 makes it three times as large there."""
-    machine_teacher: float = 1.0
-    """Weight of the teacher distance inside the machine objective."""
+    machine_teacher: float = 2.2
+    """Weight of the teacher distance inside the machine objective. These three make it about as large as the human one, so that a
+    semantic stage leaves the rates of the levels where they are; a preference stage wants others (see docs/training.md)."""
     global_weight: float = 1.0
     """Share of the teacher distance between whole crops."""
     local_weight: float = 0.0

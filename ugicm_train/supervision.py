@@ -11,7 +11,7 @@ from torch import Tensor
 from ugicm_train.config import TrainConfig
 from ugicm_train.teachers import Teacher
 
-TEACHER_SCALES = (1.0, 0.75, 0.5)
+TEACHER_SCALES = (0.75, 0.5, 0.375)
 """The teacher sees a step's pictures shrunk by one of these factors, because networks mostly look at shrunk pictures."""
 LOCAL_SIDES = (0.25, 0.375, 0.5, 0.75)
 """A step's local parts have one of these sides, as a fraction of the crop's."""

@@ -42,7 +42,8 @@ def test_loss_is_rate_plus_weighted_distortion():
 def test_teacher_acts_at_the_machine_end_only():
     assert loss(0.0, ConstantTeacher()).total == loss(0.0).total
     weight = rate_lambda(30)
-    distortion = TRAIN.machine_mse * 4 + TRAIN.machine_teacher * TEACHER_UNIT * 0.2
+    pixels = TRAIN.machine_mse * (1 + TRAIN.machine_mse_growth * 30 / 63)
+    distortion = pixels * 4 + TRAIN.machine_teacher * TEACHER_UNIT * 0.2
     expected = (1 + weight * distortion) / (weight / REFERENCE_LAMBDA) ** 0.5
     assert loss(1.0, ConstantTeacher()).total.item() == pytest.approx(expected, rel=1e-4)
     assert loss(1.0, ConstantTeacher()).terms["teacher"].item() == pytest.approx(0.2)
