@@ -1,8 +1,8 @@
 """Training speed, as the command itself reports it: `python -m benchmarks.training --data photos`.
 
 One process held to one core, then two data-parallel ones held to two. Crops of 256 pixels; the first line of a run, which reads
-the pictures, does not count. First it says what would be possible if a step of stage `rate_distortion` were nothing but matrix products, and
-those as fast as the fastest that this core does. Options that are not listed here go to `ugicm-train fit`: `--compile`, `--stage ...`.
+the pictures, does not count. First it says what would be possible if a step of stage `rate_distortion` were nothing but matrix products,
+and those as fast as the fastest that this core does. Options that are not listed here go to `ugicm-train fit`: `--compile`, `--stage ...`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from pathlib import Path
 from .config import DEFAULT_DATA
 from .errors import BenchmarkError
 from .machine import held_to, usable_cores
-
 
 SIDE = 256
 PRODUCTS = ((8192, 160, 192), (8192, 640, 192), (4096, 1024, 1024))
@@ -91,9 +90,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options, more = parser.parse_known_args(arguments)
     first = 0.0
     work, reach = multiplications(options.preset), product_speed()
-    print(
-        f"a crop takes {work / 1e9:.2f} GMAC; matrix products alone do {reach / 1e9:.0f} GMAC/s on a core: {reach / work:.1f} crops/s"
-    )
+    print(f"a crop takes {work / 1e9:.2f} GMAC, matrix products do {reach / 1e9:.0f} GMAC/s on a core:", end=" ")
+    print(f"{reach / work:.1f} crops/s if there were nothing else", flush=True)
     try:
         for processes in range(1, min(2, usable_cores()) + 1):
             batch = str(options.batch * processes)
