@@ -29,7 +29,7 @@ def _count(*modules: torch.nn.Module) -> int:
     return sum(p.numel() for module in modules for p in module.parameters())
 
 
-def _kmac(call: Callable[[], object], side: int) -> float:
+def kmac(call: Callable[[], object], side: int) -> float:
     """Thousands of multiply-accumulates per pixel of a call on a square picture."""
     with FlopCounterMode(display=False) as counter:
         call()
@@ -51,9 +51,9 @@ def describe(config: AnyNetwork, side: int = 128) -> Description:
     with torch.no_grad():
         z, r = codec.encode(x, level)
         costs = [
-            _kmac(lambda: codec.encode(x, level), side),
-            _kmac(lambda: codec.decode(z, r, level, preference), side),
-            _kmac(scales, side),
+            kmac(lambda: codec.encode(x, level), side),
+            kmac(lambda: codec.decode(z, r, level, preference), side),
+            kmac(scales, side),
         ]
     return Description(
         _count(codec),
