@@ -11,7 +11,13 @@ import numpy.typing as npt
 from ugicm_coder._core import BLOCK, MAX_RADIUS, PRECISION, SCALE_COUNT
 
 SCALES: npt.NDArray[np.float64] = np.exp(np.linspace(math.log(0.11), math.log(64.0), SCALE_COUNT))
-"""Standard deviation of each scale index, float64 (64,), log-spaced from 0.11 to 64."""
+"""Scale of each index, float64 (64,), log-spaced from 0.11 to 64: within 3% the standard deviation of its symbols before rounding."""
+
+PARTS = (0.77, 1.15)
+"""Standard deviations of the two Gaussians that a symbol comes from with equal odds, in units of its scale.
+
+An index is a guess of the scale; where the guess is sometimes high and sometimes low, the symbols have a higher peak and longer tails
+than one Gaussian. docs/entropy.md has the measurement behind the numbers."""
 
 TOTAL = 1 << PRECISION
 """Sum of every frequency table."""
@@ -41,18 +47,18 @@ class EntropyTables:
 
 
 def build_tables() -> EntropyTables:
-    """Tables of the 64 zero-mean Gaussians of `SCALES`, rounded to integers. Uses math.erfc, so bytes may differ between machines."""
-    nonzero = np.array([math.erfc(0.5 / (scale * math.sqrt(2.0))) for scale in SCALES[:FLAG_CONTEXTS]])
+    """Tables of the 64 `SCALES`, rounded to integers. Uses math.erfc, so bytes may differ between machines."""
+    nonzero = np.array([2.0 * _tail_probability(scale, 0.5) for scale in SCALES[:FLAG_CONTEXTS].tolist()])
     zero = np.rint(TOTAL * (1.0 - FLAG_FILL * nonzero) ** BLOCK)
     return EntropyTables(
-        frequencies=tuple(_gaussian_table(float(scale)) for scale in SCALES),
+        frequencies=tuple(_table(scale) for scale in SCALES.tolist()),
         zero_flags=np.clip(zero, 1, TOTAL - 1).astype(np.uint16),
         lift=LIFT,
     )
 
 
 def ideal_bits(symbols: npt.NDArray[np.int16], scale_indexes: npt.NDArray[np.uint8]) -> float:
-    """Bits of an ideal coder: the sum of -log2 of each symbol's probability under its unquantised Gaussian. Shapes must match."""
+    """Bits of an ideal coder: the sum of -log2 of each symbol's probability before it was quantised. Shapes must match."""
     if symbols.shape != scale_indexes.shape:
         raise ValueError(f"symbols has shape {symbols.shape}, scale_indexes {scale_indexes.shape}; expected the same")
     keys, counts = np.unique(
@@ -62,30 +68,34 @@ def ideal_bits(symbols: npt.NDArray[np.int16], scale_indexes: npt.NDArray[np.uin
     return float(np.dot(bits, counts))
 
 
+def _tail_probability(scale: float, edge: float) -> float:
+    """Probability of a value above `edge` for symbols of this scale."""
+    return sum(0.5 * math.erfc(edge / (part * scale * math.sqrt(2.0))) for part in PARTS) / len(PARTS)
+
+
 def _bin_probability(scale: float, value: int) -> float:
-    """Probability that a Gaussian of standard deviation `scale` rounds to `value` >= 0."""
-    unit = scale * math.sqrt(2.0)
+    """Probability that a value of this scale rounds to `value` >= 0."""
     if value == 0:
-        return math.erf(0.5 / unit)
-    return 0.5 * (math.erfc((value - 0.5) / unit) - math.erfc((value + 0.5) / unit))
+        return 1.0 - 2.0 * _tail_probability(scale, 0.5)
+    return _tail_probability(scale, value - 0.5) - _tail_probability(scale, value + 0.5)
 
 
 def _bin_bits(scale: float, value: int) -> float:
-    """-log2 of `_bin_probability`, by the asymptote erfc(x) = exp(-x^2) / (x sqrt(pi)) where that underflows."""
+    """-log2 of `_bin_probability`; where that underflows, of the wider part by the asymptote erfc(x) = exp(-x^2) / (x sqrt(pi))."""
     probability = _bin_probability(scale, value)
     if probability > 1e-280:
         return -math.log2(probability)
-    x = (value - 0.5) / (scale * math.sqrt(2.0))
-    return (x * x + math.log(2.0 * x * math.sqrt(math.pi))) / math.log(2.0)
+    x = (value - 0.5) / (max(PARTS) * scale * math.sqrt(2.0))
+    return (x * x + math.log(2.0 * len(PARTS) * x * math.sqrt(math.pi))) / math.log(2.0)
 
 
-def _gaussian_table(scale: float) -> npt.NDArray[np.uint16]:
+def _table(scale: float) -> npt.NDArray[np.uint16]:
     """Integer frequencies of -radius..radius and escape; the radius ends where a value is worth less than half a slot."""
     radius = 0
     while radius < MAX_RADIUS and _bin_probability(scale, radius + 1) * TOTAL > 0.5:
         radius += 1
     half = [_bin_probability(scale, value) for value in range(radius + 1)]
-    tail = math.erfc((radius + 0.5) / (scale * math.sqrt(2.0)))
+    tail = 2.0 * _tail_probability(scale, radius + 0.5)
     return _quantise(np.array(half[:0:-1] + half + [tail]))
 
 

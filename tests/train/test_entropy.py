@@ -8,10 +8,10 @@ from ugicm_coder import SCALES, ideal_bits
 from ugicm_train.model.entropy import (
     SCALE_COUNT,
     clamp_recoverable,
-    gaussian_bits,
     index_to_scale,
     round_ste,
     scale_to_index,
+    symbol_bits,
 )
 
 
@@ -52,11 +52,11 @@ def test_bits_are_those_of_an_ideal_coder():
     rng = np.random.default_rng(0)
     index = rng.integers(0, 64, 5000).astype(np.uint8)
     symbols = np.rint(rng.standard_normal(5000) * SCALES[index]).astype(np.int16)
-    bits = gaussian_bits(torch.from_numpy(symbols).float(), index_to_scale(torch.from_numpy(index)))
+    bits = symbol_bits(torch.from_numpy(symbols).float(), index_to_scale(torch.from_numpy(index)))
     assert float(bits.sum()) == pytest.approx(ideal_bits(symbols, index), rel=1e-4)
 
 
 def test_bits_of_absurd_symbols_stay_finite_and_even():
-    bits = gaussian_bits(torch.tensor([-30000.0, 30000.0]), torch.tensor(0.11))
+    bits = symbol_bits(torch.tensor([-30000.0, 30000.0]), torch.tensor(0.11))
     assert torch.isfinite(bits).all()
     assert bits[0] == bits[1]

@@ -16,9 +16,9 @@ from ugicm_train.model.entropy import (
     SCALE_COUNT,
     SCALE_MIN,
     clamp_recoverable,
-    gaussian_bits,
     index_to_scale,
     round_ste,
+    symbol_bits,
 )
 from ugicm_train.model.held import PreferenceSynthesis
 from ugicm_train.model.layers import Downsample, Pointwise, QualityTable, ResidualBlock, Upsample, between_levels
@@ -166,10 +166,10 @@ class Codec(nn.Module):
         z = self.hyper_analysis(y).float()
         z_hat = clamp_recoverable(round_ste(z), -HYPER_MAX, HYPER_MAX)
         z_scale = index_to_scale(self.hyper_scale_index(level))[:, :, None, None]
-        hyper_bits = gaussian_bits(self._noisy(z), z_scale)
+        hyper_bits = symbol_bits(self._noisy(z), z_scale)
         scale = index_to_scale(self.scale_network(z_hat, level))
         y_hat, mu = self.mean_network(z_hat, level, lambda mean, mask: round_ste((y - mean).float()))
-        latent_bits = gaussian_bits(self._noisy((y - mu).float()), scale)
+        latent_bits = symbol_bits(self._noisy((y - mu).float()), scale)
         synthesis = self.synthesis.held if hold_human else self.synthesis
         view = synthesis(y_hat, level, preference)
         return Coded(view.float(), latent_bits.sum((1, 2, 3)), hyper_bits.sum((1, 2, 3)))

@@ -1,4 +1,4 @@
-"""Straight-through rounding and the rate of integer symbols under a zero-mean Gaussian."""
+"""Straight-through rounding and the rate of integer symbols of a known scale."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 
 import torch
 from torch import Tensor
+from ugicm_coder.tables import PARTS
 
 SCALE_MIN, SCALE_MAX, SCALE_COUNT = 0.11, 64.0, 64
 LOG_STEP = math.log(SCALE_MAX / SCALE_MIN) / (SCALE_COUNT - 1)
@@ -48,12 +49,15 @@ def scale_to_index(scale: Tensor) -> Tensor:
     return torch.log(scale / SCALE_MIN) / LOG_STEP
 
 
-def gaussian_bits(symbol: Tensor, scale: Tensor) -> Tensor:
-    """Bits of `symbol` (integers, or integers plus uniform noise) under a rounded N(0, scale^2), elementwise.
+def symbol_bits(symbol: Tensor, scale: Tensor) -> Tensor:
+    """Bits of `symbol` (integers, or integers plus uniform noise) of a scale, elementwise, as the tables of `ugicm_coder` have them.
 
-    Ballé et al., "Variational image compression with a scale hyperprior", ICLR 2018, eq. 11.
+    Ballé et al., "Variational image compression with a scale hyperprior", ICLR 2018, eq. 11, with two Gaussians instead of one.
     """
     magnitude = symbol.float().abs()
-    upper = torch.special.ndtr((0.5 - magnitude) / scale)
-    lower = torch.special.ndtr((-0.5 - magnitude) / scale)
-    return -torch.log2((upper - lower).clamp_min(1e-9))
+    probability = torch.zeros_like(magnitude)
+    for part in PARTS:
+        upper = torch.special.ndtr((0.5 - magnitude) / (part * scale))
+        lower = torch.special.ndtr((-0.5 - magnitude) / (part * scale))
+        probability = probability + (upper - lower) / len(PARTS)
+    return -torch.log2(probability.clamp_min(1e-9))
