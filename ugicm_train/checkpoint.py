@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from ugicm_train.config import AnyNetwork, TrainConfig, from_dict, network_from_dict
@@ -26,7 +26,10 @@ class CheckpointError(ValueError):
 
 
 def _replace(path: Path, write: Any) -> None:
-    """Write to a temporary name and rename, so that a killed run leaves the old file or the new one."""
+    """Write to a temporary name and rename, so that a killed run leaves the old file or the new one.
+
+    safetensors' own `save_file` makes files that nobody else may read.
+    """
     temporary = path.with_name(path.name + ".partial")
     write(temporary)
     os.replace(temporary, path)
@@ -39,7 +42,7 @@ def save_weights(
     folder.mkdir(parents=True, exist_ok=True)
     kind = torch.float16 if half else torch.float32
     stored = {name: value.detach().to("cpu", kind).contiguous() for name, value in weights.items()}
-    _replace(folder / WEIGHTS, lambda path: save_file(stored, path))
+    _replace(folder / WEIGHTS, lambda path: path.write_bytes(save(stored)))
     text = json.dumps(
         {"format": FORMAT, "version": VERSION, "network": dataclasses.asdict(network), "history": history}, indent=2
     )
@@ -89,7 +92,7 @@ def save_state(folder: Path, config: TrainConfig, step: int, tensors: dict[str, 
     """Everything needed to go on exactly: raw weights, averages, optimiser moments, the step and the stage's config."""
     metadata = {"step": str(step), "train": json.dumps(dataclasses.asdict(config))}
     stored = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    _replace(folder / STATE, lambda path: save_file(stored, path, metadata=metadata))
+    _replace(folder / STATE, lambda path: path.write_bytes(save(stored, metadata)))
 
 
 def load_state(folder: Path) -> tuple[TrainConfig, int, dict[str, Tensor]]:

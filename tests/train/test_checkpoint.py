@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -58,13 +59,21 @@ def test_no_partial_file_is_left(saved):
     assert {path.name for path in saved.iterdir()} == {CONFIG, WEIGHTS, STATE}
 
 
+def test_files_may_be_read_by_whom_the_system_lets(saved, tmp_path):
+    ordinary = tmp_path / "ordinary"
+    ordinary.touch()
+    for name in (WEIGHTS, STATE, CONFIG):
+        assert (saved / name).stat().st_mode == ordinary.stat().st_mode, name
+
+
 def test_a_failed_write_keeps_the_old_file(codec, saved, monkeypatch):
-    def fails(tensors, path, **options):
-        path.write_bytes(b"half")
+    def fails(path, data):
+        with path.open("wb") as file:
+            file.write(data[: len(data) // 2])
         raise OSError("disk full")
 
     before = (saved / WEIGHTS).read_bytes()
-    monkeypatch.setattr("ugicm_train.checkpoint.save_file", fails)
+    monkeypatch.setattr(Path, "write_bytes", fails)
     with pytest.raises(OSError, match="disk full"):
         save_weights(saved, NETWORK, codec.state_dict(), [])
     assert (saved / WEIGHTS).read_bytes() == before
