@@ -91,7 +91,13 @@ def _add_remaking(commands: Any) -> None:
 
 def _add_run_options(command: argparse.ArgumentParser, data_required: bool = True) -> None:
     """Data, devices and logs: what does not change the loss curve."""
-    command.add_argument("--data", required=data_required, help="folder with images, searched recursively")
+    command.add_argument(
+        "--data",
+        required=data_required,
+        nargs="+",
+        metavar="DIR",
+        help="folders with images, searched recursively; one that is named twice is drawn from twice as often",
+    )
     command.add_argument("--validation", help="folder whose first 8 images are validated")
     command.add_argument("--validate-every", type=_count, default=1000, help="steps between validations")
     command.add_argument("--tensorboard", action="store_true", help="log to the folder tensorboard of the checkpoint")

@@ -1,10 +1,11 @@
-"""A folder of any images as a data set: crops drawn as a pure function of (seed, step), so that a resumed run sees the same."""
+"""Folders of any images as a data set: crops drawn as a pure function of (seed, step), so that a resumed run sees the same."""
 
 from __future__ import annotations
 
 import logging
 import struct
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,27 +55,34 @@ class Place:
 
 
 class CropSource:
-    """Random crops of the images of a folder; decoded images are kept in memory up to `cache_bytes`. Threads may share it."""
+    """Random crops of the images of folders; decoded images are kept in memory up to `cache_bytes`. Threads may share it."""
 
     def __init__(
-        self, folder: str | Path, longest_short_side: int | None = 768, cache_bytes: int = 4 << 30, smallest: int = 256
+        self,
+        folders: str | Path | Sequence[str | Path],
+        longest_short_side: int | None = 768,
+        cache_bytes: int = 4 << 30,
+        smallest: int = 256,
     ) -> None:
-        self.paths = find_images(folder)
+        """`folders` as in `find_images`, or several of them; one that is named twice is drawn from twice as often."""
+        several = (folders,) if isinstance(folders, (str, Path)) else folders
+        self.paths = [path for folder in several for path in find_images(folder)]
+        self.distinct = len(set(self.paths))
         self.longest_short_side = longest_short_side
         self.smallest = smallest
         self.cache_bytes = cache_bytes
-        self.cache: dict[int, np.ndarray | None] = {}
+        self.cache: dict[Path, np.ndarray | None] = {}
         self.cached = 0
         self.unusable = 0
         self._lock = threading.Lock()
 
     def image(self, index: int) -> np.ndarray | None:
         """Pixels of image `index`, or None where the file is corrupt or smaller than a crop (warned and counted once)."""
-        if self.unusable == len(self.paths):
-            raise ValueError(f"none of the {len(self.paths)} images can be used, as was said before")
-        if index in self.cache:
-            return self.cache[index]
+        if self.unusable == self.distinct:
+            raise ValueError(f"none of the {self.distinct} images can be used, as was said before")
         path = self.paths[index]
+        if path in self.cache:
+            return self.cache[path]
         pixels: np.ndarray | None = None
         try:
             pixels = read_image(path, self.longest_short_side)
@@ -84,22 +92,22 @@ class CropSource:
             log.debug("skipping %s: %dx%d is smaller than a crop", path, pixels.shape[1], pixels.shape[0])
             pixels = None
         with self._lock:
-            self._keep(index, pixels)
+            self._keep(path, pixels)
         return pixels
 
-    def _keep(self, index: int, pixels: np.ndarray | None) -> None:
+    def _keep(self, path: Path, pixels: np.ndarray | None) -> None:
         """Remember a decoded image if there is room, or that it cannot be used; ValueError when none can."""
-        if index in self.cache:
+        if path in self.cache:
             return
         if pixels is None:
             self.unusable += 1
-            self.cache[index] = None
-            if self.unusable == len(self.paths):
+            self.cache[path] = None
+            if self.unusable == self.distinct:
                 raise ValueError(
-                    f"none of the {len(self.paths)} images can be used: all corrupt or below {self.smallest} pixels"
+                    f"none of the {self.distinct} images can be used: all corrupt or below {self.smallest} pixels"
                 )
         elif self.cached + pixels.nbytes <= self.cache_bytes:
-            self.cache[index] = pixels
+            self.cache[path] = pixels
             self.cached += pixels.nbytes
 
     def crops(self, rng: np.random.Generator, count: int, side: int) -> Tensor:

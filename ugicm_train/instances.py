@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -34,13 +35,14 @@ class InstanceSource(Protocol):
         ...
 
 
-def open_instances(where: str, data: str | Path, cache: str | Path) -> InstanceSource:
-    """The source that `where` names: "proposals" (cached below `cache`), a COCO JSON file, or a folder of PNG masks."""
+def open_instances(where: str, data: Sequence[str | Path], cache: str | Path) -> InstanceSource:
+    """The source that `where` names: "proposals" (cached below `cache`), a COCO JSON file, or a folder of PNG masks
+    for the pictures of the folders `data`."""
     if where == PROPOSALS:
         return ProposalBoxes(Path(cache))
     path = Path(where)
     if path.is_dir():
-        return MaskBoxes(path, Path(data))
+        return MaskBoxes(path, [Path(folder) for folder in data])
     if path.is_file():
         return CocoBoxes(path)
     raise FileNotFoundError(f"instances {where} is neither {PROPOSALS!r} nor a COCO JSON file nor a folder of PNG masks")
@@ -107,15 +109,15 @@ def label_boxes(labels: np.ndarray) -> np.ndarray:
 
 class MaskBoxes:
     """Boxes of PNG masks: `NAME.png` with one grey value per object and 0 for none, or a folder `NAME` of such files, as SAM
-    writes them. NAME is the picture's path below the data folder without its ending."""
+    writes them. NAME is the picture's path below its data folder without its ending."""
 
-    def __init__(self, folder: Path, data: Path) -> None:
+    def __init__(self, folder: Path, data: Sequence[Path]) -> None:
         self.folder, self.data = folder, data
         self._known: dict[Path, np.ndarray] = {}
 
     def boxes(self, path: Path) -> np.ndarray:
         if path not in self._known:
-            name = path.relative_to(self.data).with_suffix("")
+            name = next(path.relative_to(folder) for folder in self.data if path.is_relative_to(folder)).with_suffix("")
             single = self.folder / name.with_name(name.name + ".png")
             files = [single] if single.is_file() else sorted((self.folder / name).glob("*.png"))
             found = [label_boxes(self._labels(file)) for file in files]

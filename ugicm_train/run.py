@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,8 +27,8 @@ BOARD = "tensorboard"
 class RunOptions:
     """What a run needs besides its configuration; none of it changes the loss curve."""
 
-    data: str
-    """Folder with images, searched recursively."""
+    data: Sequence[str]
+    """Folders with images, searched recursively; one that is named twice counts twice."""
     validation: str | None = None
     """Folder whose first images are validated."""
     validate_every: int = 1000
@@ -84,7 +85,7 @@ def train_stage(
     if board:
         board.close()
     if source.unusable and fabric.is_global_zero:
-        print(f"{source.unusable} of {len(source.paths)} images were corrupt or smaller than {smallest} pixels and left out")
+        print(f"{source.unusable} of {source.distinct} images were corrupt or smaller than {smallest} pixels and left out")
     fabric.barrier()
 
 

@@ -98,6 +98,18 @@ def test_crops_are_pieces_of_the_pictures(pictures):
         assert found
 
 
+def test_a_folder_named_twice_is_drawn_from_twice_as_often_and_kept_once(pictures, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    draw_pictures(other, count=1)
+    source = CropSource([pictures, pictures, other], smallest=64)
+    assert (len(source.paths), source.distinct) == (7, 4)
+    _, places = source.draw(np.random.default_rng(0), 350, 64)
+    of_other = sum(place.path.parent == other for place in places)
+    assert 30 <= of_other <= 70  # 1 in 7 of 350, within 3 standard deviations
+    assert source.cached == sum(read_image(path).nbytes for path in set(source.paths))
+
+
 def test_cache_limit_changes_nothing_but_memory(pictures):
     kept = CropSource(pictures, smallest=64)
     unkept = CropSource(pictures, smallest=64, cache_bytes=0)

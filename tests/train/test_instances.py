@@ -36,7 +36,7 @@ def test_coco_boxes_are_fractions(tmp_path, scene, caplog):
     }
     path = tmp_path / "coco.json"
     path.write_text(json.dumps(values))
-    source = open_instances(str(path), tmp_path, tmp_path)
+    source = open_instances(str(path), [tmp_path], tmp_path)
     assert isinstance(source, CocoBoxes)
     np.testing.assert_allclose(source.boxes(scene), SQUARE)
     assert source.boxes(Path("other.png")).shape == (0, 4)
@@ -57,7 +57,7 @@ def test_mask_boxes(tmp_path, scene, layout):
         Image.fromarray(labels).save(masks / "deep" / "scene.png")
     else:
         Image.fromarray((labels > 0).astype(np.uint8) * 255).save(masks / "deep" / "scene" / "0.png")
-    source = open_instances(str(masks), data, tmp_path)
+    source = open_instances(str(masks), [tmp_path / "elsewhere", data], tmp_path)
     assert isinstance(source, MaskBoxes)
     np.testing.assert_allclose(source.boxes(scene), SQUARE)
     other = scene.with_name("other.png")
@@ -66,11 +66,11 @@ def test_mask_boxes(tmp_path, scene, layout):
 
 def test_unknown_places_are_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="neither 'proposals' nor"):
-        open_instances(str(tmp_path / "none.json"), tmp_path, tmp_path)
+        open_instances(str(tmp_path / "none.json"), [tmp_path], tmp_path)
 
 
 def test_proposals_find_the_square_and_are_kept(tmp_path, scene, monkeypatch):
-    source = open_instances("proposals", tmp_path, tmp_path / "cache")
+    source = open_instances("proposals", [tmp_path], tmp_path / "cache")
     assert isinstance(source, ProposalBoxes)
     boxes = source.boxes(scene)
     assert np.abs(boxes - SQUARE).max(1).min() < 0.02

@@ -28,7 +28,7 @@ def tiny(monkeypatch):
 @pytest.fixture
 def train(pictures):
     fabric = Fabric(accelerator="cpu", devices=1)
-    return functools.partial(train_stage, options=RunOptions(str(pictures)), fabric=fabric)
+    return functools.partial(train_stage, options=RunOptions([str(pictures)]), fabric=fabric)
 
 
 @pytest.mark.parametrize("name", recipe_names())
