@@ -91,12 +91,16 @@ def test_rate_and_quality_grow_together(default, photo):
 
 
 def test_targets_are_met_within_one_percent_from_below(default):
-    """The shipped example, cropped to half its sides; the rate grows by less than 1% with every eighth of a level."""
+    """The shipped example, cropped to half its sides. Above 1 kB the rate grows by less than 1% with every eighth of a level;
+    below, a stream may end further from its target where the next eighth would not fit."""
     photo = np.asarray(Image.open(EXAMPLE).convert("RGB"))[:256, :384]
     smallest, largest = (len(default.encode(photo, quality)) for quality in (0, 100))
     for target in np.geomspace(smallest, largest, 22).astype(int)[1:]:
         stream = default.encode_to_size(photo, int(target))
-        assert 0.99 * target <= len(stream) <= target
+        assert len(stream) <= target
+        if len(stream) < 0.99 * target:
+            assert target < 1024
+            assert len(default.encode(photo, 100 * (parse(stream).level + 1 / 8) / 63)) > target
 
 
 def test_levels_between_are_between(default, photo):
