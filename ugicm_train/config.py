@@ -160,6 +160,9 @@ class TrainConfig:
     """Learning rate at the last step, as a fraction of the peak."""
     gradient_clip: float = 1.0
     """Largest gradient norm."""
+    crop_balance: float = 0.5
+    """How much crops that are easy to code count: a crop's loss is divided by this power of its own value. 0 counts bits and errors
+    alike wherever they are, so that textures own the gradient; 1 counts what changes relative to each crop's loss."""
     ema: float = 0.998
     """Decay per step of the averaged weights that are validated and exported."""
     optimizer: str = "adam"
@@ -203,6 +206,8 @@ class TrainConfig:
             raise ValueError(f"unknown precision {self.precision!r}; known: bf16, fp32")
         if self.balance not in BALANCES:
             raise ValueError(f"unknown balance {self.balance!r}; known: {', '.join(BALANCES)}")
+        if not 0 <= self.crop_balance <= 1:
+            raise ValueError(f"crop_balance must be in [0, 1], got {self.crop_balance}")
         for name in ("crop", "late_crop"):
             if getattr(self, name) <= 0 or getattr(self, name) % 64:
                 raise ValueError(f"{name} must be a positive multiple of 64, got {getattr(self, name)}")

@@ -15,6 +15,8 @@ from ugicm_train.teachers import Teacher
 REFERENCE_LAMBDA = 0.005
 TEACHER_UNIT = 200.0
 """A teacher distance of 0.5 weighs as much as a squared error of 100 (in 8-bit steps)."""
+LEAST_CROP_LOSS = 0.01
+"""Crops of a smaller loss than this, a hundredth of the usual one, count as if they had it when crops are balanced."""
 
 
 @dataclass
@@ -49,7 +51,8 @@ def training_loss(
 ) -> Loss:
     """Mean over the batch of (bpp + lambda * distortion) / sqrt(lambda / 0.005); `boxes` (N,4) as in `Batch`, none if absent.
 
-    The division keeps the highest rates from owning the gradient.
+    The division keeps the highest rates from owning the gradient. Every crop then counts with the power -`crop_balance` of
+    its own loss, a weight without gradient; the term `loss` shows the mean without these weights.
     """
     pixels = x.shape[2] * x.shape[3]
     bpp = (coded.latent_bits + coded.hyper_bits) / pixels
@@ -66,12 +69,13 @@ def training_loss(
         terms["teacher"] = distance.sum() / (preference > 0).sum().clamp(min=1)
     weight = rate_lambda(level.to(error.dtype))
     norm = (weight / REFERENCE_LAMBDA).sqrt()
-    total = ((bpp + weight * distortion) / norm).mean()
+    crop_loss = (bpp + weight * distortion) / norm
+    share = crop_loss.detach().clamp_min(LEAST_CROP_LOSS) ** -config.crop_balance / norm
     return Loss(
-        total,
-        {"loss": total} | terms,
-        human_rate=((1 - preference) * bpp / norm).mean(),
-        machine_rate=(preference * bpp / norm).mean(),
-        human=((1 - preference) * weight * error / norm).mean(),
-        machine=(preference * weight * machine / norm).mean(),
+        (share * (bpp + weight * distortion)).mean(),
+        {"loss": crop_loss.mean()} | terms,
+        human_rate=(share * (1 - preference) * bpp).mean(),
+        machine_rate=(share * preference * bpp).mean(),
+        human=(share * (1 - preference) * weight * error).mean(),
+        machine=(share * preference * weight * machine).mean(),
     )

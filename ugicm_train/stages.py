@@ -30,7 +30,7 @@ class Stage:
 
 STAGES: dict[str, Stage] = {
     "rate_distortion": Stage("all"),
-    "semantic": Stage("all", machine=True, hold_human=True),
+    "semantic": Stage("all", machine=True, human_share=0.6, machine_share=0.25, hold_human=True),
     "preference": Stage("preference", machine=True, human_share=0.0),
     "integer": Stage("scale_network", exact_rate=True, checks_integers=True),
 }

@@ -20,7 +20,7 @@ class ConstantTeacher:
 
 def loss(preference, teacher=None, level=30, **changes):
     stage = "semantic" if teacher else "rate_distortion"
-    config = dataclasses.replace(TRAIN, stage=stage, **changes)
+    config = dataclasses.replace(TRAIN, stage=stage, **({"crop_balance": 0.0} | changes))
     x = torch.zeros(1, 3, 64, 64)
     coded = Coded(x + 2 / 255, torch.tensor([4096.0]), torch.tensor([0.0]))
     return training_loss(config, coded, x, torch.tensor([level]), torch.tensor([preference]), teacher)
@@ -58,3 +58,35 @@ def test_pixels_can_weigh_more_at_high_rates():
 
     assert machine_pixels(0, 2.0) == pytest.approx(machine_pixels(0, 0.0), rel=1e-2)
     assert machine_pixels(63, 2.0) == pytest.approx(3 * machine_pixels(63, 0.0), rel=1e-3)
+
+
+def test_easy_crops_count_more_by_a_weight_without_gradient():
+    bits = torch.tensor([4096.0, 16 * 4096.0], requires_grad=True)
+    x = torch.zeros(2, 3, 64, 64)
+    same = torch.tensor([30, 30])
+    config = dataclasses.replace(TRAIN, stage="rate_distortion", crop_balance=0.5)
+    found = training_loss(config, Coded(x, bits, torch.zeros(2)), x, same, torch.zeros(2), None)
+    found.total.backward()
+    assert (bits.grad[0] / bits.grad[1]).item() == pytest.approx(4.0)
+    norm = (rate_lambda(30) / REFERENCE_LAMBDA) ** 0.5
+    assert found.terms["loss"].item() == pytest.approx((1 + 16) / 2 / norm)
+    assert found.total.item() == pytest.approx((1 + 4) / 2 / norm**0.5)
+
+
+def test_an_empty_crop_does_not_own_the_gradient():
+    nothing = Coded(torch.zeros(1, 3, 64, 64), torch.zeros(1), torch.zeros(1))
+    config = dataclasses.replace(TRAIN, stage="rate_distortion", crop_balance=1.0)
+    found = training_loss(config, nothing, torch.zeros(1, 3, 64, 64), torch.tensor([30]), torch.zeros(1), None)
+    assert found.total.item() == 0
+
+
+@pytest.mark.parametrize("balance", [0.0, 0.5])
+def test_parts_add_up_to_the_total(balance):
+    found = loss(0.3, ConstantTeacher(), crop_balance=balance)
+    parts = found.human_rate + found.machine_rate + found.human + found.machine
+    assert parts.item() == pytest.approx(found.total.item(), rel=1e-6)
+
+
+def test_crop_balance_outside_its_range_is_refused():
+    with pytest.raises(ValueError, match=r"crop_balance must be in \[0, 1\], got 2"):
+        dataclasses.replace(TRAIN, crop_balance=2.0)
