@@ -112,4 +112,11 @@ def load_state(folder: Path) -> tuple[TrainConfig, int, dict[str, Tensor]]:
         raise CheckpointError(
             f"{path} is not the state of a training run: its metadata lacks the step and the settings"
         )
-    return from_dict(TrainConfig, json.loads(metadata["train"])), int(metadata["step"]), tensors
+    settings = json.loads(metadata["train"])
+    absent = sorted({field.name for field in dataclasses.fields(TrainConfig)} - settings.keys())
+    if absent:
+        raise CheckpointError(
+            f"{path} is of a version without the settings {', '.join(absent)} and cannot be resumed exactly; "
+            f"train on from its weights with --init {folder} and another --out"
+        )
+    return from_dict(TrainConfig, settings), int(metadata["step"]), tensors

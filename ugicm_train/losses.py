@@ -70,9 +70,11 @@ def training_loss(
     weight = rate_lambda(level.to(error.dtype))
     norm = (weight / REFERENCE_LAMBDA).sqrt()
     crop_loss = (bpp + weight * distortion) / norm
-    share = crop_loss.detach().clamp_min(LEAST_CROP_LOSS) ** -config.crop_balance / norm
+    share = crop_loss.detach().clamp_min(LEAST_CROP_LOSS) ** -config.crop_balance
+    total = (share * crop_loss).mean()
+    share = share / norm
     return Loss(
-        (share * (bpp + weight * distortion)).mean(),
+        total,
         {"loss": crop_loss.mean()} | terms,
         human_rate=(share * (1 - preference) * bpp).mean(),
         machine_rate=(share * preference * bpp).mean(),

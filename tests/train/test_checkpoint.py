@@ -138,3 +138,10 @@ def test_missing_state_is_named(saved):
     (saved / STATE).unlink()
     with pytest.raises(CheckpointError, match="nothing to resume"):
         load_state(saved)
+
+
+def test_a_state_without_a_setting_of_today_is_refused(saved):
+    old = {name: value for name, value in dataclasses.asdict(TRAIN).items() if name != "crop_balance"}
+    save_file({"model.a": torch.zeros(1)}, saved / STATE, {"step": "3", "train": json.dumps(old)})
+    with pytest.raises(CheckpointError, match=r"without the settings crop_balance .*train on from its weights with --init"):
+        load_state(saved)
