@@ -14,15 +14,15 @@ from torch import Tensor
 from ugicm_train.model.build import AnyCodec
 
 
-def blend(first: AnyCodec, second: AnyCodec, share: float) -> dict[str, Tensor]:
+def blend(first: AnyCodec, second: AnyCodec, share: float, whole: bool = False) -> dict[str, Tensor]:
     """The weights (1 - share) * first + share * second; what the preference acts through stays as it is in `first`.
 
-    A second network that was trained without a machine objective has nothing to say about the machine view.
-    ValueError if the networks have not the same layout.
+    A second network that was trained without a machine objective has nothing to say about the machine view; one that was
+    has, and `whole` mixes these weights too. ValueError if the networks have not the same layout.
     """
     if first.config != second.config:
         raise ValueError("only checkpoints of one network can be blended, these have different layouts")
-    kept = {id(parameter) for parameter in first.synthesis.preference_parameters()}
+    kept = set() if whole else {id(parameter) for parameter in first.synthesis.preference_parameters()}
     own = {name for name, parameter in first.named_parameters() if id(parameter) in kept}
     other = second.state_dict()
     return {

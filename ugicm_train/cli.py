@@ -82,6 +82,9 @@ def _add_remaking(commands: Any) -> None:
     blend.add_argument("checkpoint", type=Path)
     blend.add_argument("other", type=Path, help="checkpoint of the same network")
     blend.add_argument("--share", required=True, type=_preference, help="weight of the other, 0 to 1")
+    blend.add_argument(
+        "--whole", action="store_true", help="mix what the preference acts through too; else it is the first's"
+    )
     blend.add_argument("--out", required=True, type=Path, help="checkpoint folder to write")
 
     pack = commands.add_parser("pack", help="copy a checkpoint's weights in half the bytes, to keep or to ship")

@@ -185,13 +185,15 @@ def run_prune(args: argparse.Namespace) -> int:
 
 
 def run_blend(args: argparse.Namespace) -> int:
-    """Write a mixture of two checkpoints; what the preference acts through is that of the first."""
+    """Write a mixture of two checkpoints; what the preference acts through is that of the first unless all is to be mixed."""
     from ugicm_train.blending import blend, since_parting
     from ugicm_train.checkpoint import load_codec, save_weights
 
     (codec, history), (other, other_history) = load_codec(args.checkpoint), load_codec(args.other)
     entry = {"stage": "blend", "share": args.share, "other": since_parting(history, other_history)}
-    save_weights(args.out, codec.config, blend(codec, other, args.share), [*history, entry])
+    if args.whole:
+        entry["whole"] = True
+    save_weights(args.out, codec.config, blend(codec, other, args.share, args.whole), [*history, entry])
     print(f"wrote {args.out}")
     return 0
 

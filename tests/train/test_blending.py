@@ -37,6 +37,20 @@ def test_weights_are_mixed_but_for_those_of_the_preference(pair):
     assert all("preference" in name for name in kept)
 
 
+def test_whole_mixes_what_the_preference_acts_through_too(pair, tmp_path):
+    first, second = pair
+    for name, value in blend(first, second, 0.25, whole=True).items():
+        torch.testing.assert_close(value, first.state_dict()[name] + 0.25 * value.is_floating_point())
+    for name, codec in (("a", first), ("b", second)):
+        save_weights(tmp_path / name, NETWORK, codec.state_dict(), [])
+    ends = [str(tmp_path / "a"), str(tmp_path / "b")]
+    assert main(["blend", *ends, "--share", "1", "--whole", "--out", str(tmp_path / "c")]) == 0
+    found, history = load_codec(tmp_path / "c")
+    assert history == [{"stage": "blend", "share": 1.0, "other": [], "whole": True}]
+    for name, value in second.state_dict().items():
+        torch.testing.assert_close(found.state_dict()[name], value)
+
+
 def test_the_human_view_and_the_stream_of_either_end_come_back(pair):
     first, second = pair
     x, level, human = torch.rand(1, 3, 64, 64), torch.tensor([30]), torch.zeros(1)
