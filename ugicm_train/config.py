@@ -125,9 +125,9 @@ def network_from_dict(values: dict[str, Any]) -> AnyNetwork:
     return from_dict(HyperpriorConfig if "backbone" in values else NetworkConfig, values)
 
 
-def rate_lambda(level: Any) -> Any:
+def rate_lambda(level: Any, lowest: float = LAMBDA_MIN, highest: float = LAMBDA_MAX) -> Any:
     """Weight of the distortion 255^2 * MSE against bits per pixel at quality `level` (0..63, number or tensor)."""
-    return LAMBDA_MIN * (LAMBDA_MAX / LAMBDA_MIN) ** (level / (QUALITY_LEVELS - 1))
+    return lowest * (highest / lowest) ** (level / (QUALITY_LEVELS - 1))
 
 
 @dataclass(frozen=True)
@@ -160,6 +160,10 @@ class TrainConfig:
     """Learning rate at the last step, as a fraction of the peak."""
     gradient_clip: float = 1.0
     """Largest gradient norm."""
+    lambda_min: float = LAMBDA_MIN
+    """Weight of the distortion against bits per pixel at level 0; a lower one makes the smallest files smaller."""
+    lambda_max: float = LAMBDA_MAX
+    """Weight of the distortion at level 63; those between are log-spaced."""
     crop_balance: float = 0.5
     """How much crops that are easy to code count: a crop's loss is divided by this power of its own value. 0 counts bits and errors
     alike wherever they are, so that textures own the gradient; 1 counts what changes relative to each crop's loss."""
@@ -206,6 +210,8 @@ class TrainConfig:
             raise ValueError(f"unknown precision {self.precision!r}; known: bf16, fp32")
         if self.balance not in BALANCES:
             raise ValueError(f"unknown balance {self.balance!r}; known: {', '.join(BALANCES)}")
+        if not 0 < self.lambda_min < self.lambda_max:
+            raise ValueError(f"0 < lambda_min < lambda_max must hold, got {self.lambda_min} and {self.lambda_max}")
         if not 0 <= self.crop_balance <= 1:
             raise ValueError(f"crop_balance must be in [0, 1], got {self.crop_balance}")
         for name in ("crop", "late_crop"):

@@ -67,7 +67,7 @@ def training_loss(
         machine = config.machine_mse * growth * error + config.machine_teacher * TEACHER_UNIT * distance
         distortion = (1 - preference) * error + preference * machine
         terms["teacher"] = distance.sum() / (preference > 0).sum().clamp(min=1)
-    weight = rate_lambda(level.to(error.dtype))
+    weight = rate_lambda(level.to(error.dtype), config.lambda_min, config.lambda_max)
     norm = (weight / REFERENCE_LAMBDA).sqrt()
     crop_loss = (bpp + weight * distortion) / norm
     share = crop_loss.detach().clamp_min(LEAST_CROP_LOSS) ** -config.crop_balance

@@ -47,6 +47,13 @@ def test_rate_axis_is_log_spaced():
     assert rate_lambda(0) == pytest.approx(LAMBDA_MIN)
     assert rate_lambda(63) == pytest.approx(LAMBDA_MAX)
     assert rate_lambda(20) / rate_lambda(19) == pytest.approx(rate_lambda(41) / rate_lambda(40))
+    assert [rate_lambda(level, 0.01, 0.1) for level in (0, 63)] == pytest.approx([0.01, 0.1])
+
+
+@pytest.mark.parametrize("ends", [(0.0, 0.1), (0.2, 0.1)])
+def test_a_rate_axis_that_does_not_rise_is_refused(ends):
+    with pytest.raises(ValueError, match=f"lambda_max must hold, got {ends[0]}"):
+        TrainConfig(lambda_min=ends[0], lambda_max=ends[1])
 
 
 def test_learning_rate_warms_up_stays_and_falls():

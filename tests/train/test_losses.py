@@ -39,6 +39,11 @@ def test_loss_is_rate_plus_weighted_distortion():
     assert {name: round(term.item(), 3) for name, term in found.terms.items() if name != "loss"} == {"bpp": 1, "mse": 4}
 
 
+def test_the_rate_axis_is_that_of_the_settings():
+    found = loss(0.0, level=63, lambda_min=0.001, lambda_max=0.02).total.item()
+    assert found == pytest.approx((1 + 0.02 * 4) / (0.02 / REFERENCE_LAMBDA) ** 0.5, rel=1e-4)
+
+
 def test_teacher_acts_at_the_machine_end_only():
     assert loss(0.0, ConstantTeacher()).total == loss(0.0).total
     weight = rate_lambda(30)
