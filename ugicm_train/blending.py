@@ -6,11 +6,14 @@ Networks trained on from the same weights mostly lie in one valley, in which mix
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import takewhile
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
+from ugicm_train.checkpoint import load_codec, save_weights
 from ugicm_train.model.build import AnyCodec
 
 
@@ -35,3 +38,22 @@ def since_parting(history: list[dict[str, Any]], other: list[dict[str, Any]]) ->
     """The stages of `other` after those that both histories begin with."""
     common = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(history, other)))
     return other[common:]
+
+
+def write_mixture(folders: Sequence[Path], shares: Sequence[float], out: Path, whole: bool = False) -> None:
+    """Blend the checkpoint of the first of `folders` with each of the others, one by one by its share, and write the last result.
+
+    ValueError as in `blend`, CheckpointError if a folder is no checkpoint.
+    """
+    codec, history = load_codec(folders[0])
+    for folder, share in zip(folders[1:], shares, strict=True):
+        other, other_history = load_codec(folder)
+        entry = {"stage": "blend", "share": share, "other": since_parting(history, other_history)}
+        codec.load_state_dict(blend(codec, other, share, whole))
+        history = [*history, entry | ({"whole": True} if whole else {})]
+    save_weights(out, codec.config, codec.state_dict(), history)
+
+
+def write_mean(folders: Sequence[Path], out: Path) -> None:
+    """Write the mean of checkpoints, all weights alike: of runs that differ in their seed alone it is better than each of them."""
+    write_mixture(folders, [1 / count for count in range(2, len(folders) + 1)], out, whole=True)

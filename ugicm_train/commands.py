@@ -95,12 +95,13 @@ def run_recipe(args: argparse.Namespace) -> int:
     if recipe.needs_teacher:
         raise ValueError(f"recipe {recipe.name} has stages with a machine objective: give --teacher")
     recipes.progress(recipe, args.out)
-    from ugicm_train.run import train_stage
+    from ugicm_train.run import mean_of_runs, train_stage
 
     fabric = _launched(args, recipe.precision)
     options = dataclasses.replace(_run_options(args), proposals=args.out / "proposals")
     train = functools.partial(train_stage, options=options, fabric=fabric)
-    recipes.run_recipe(recipe, args.out, train, print if fabric.is_global_zero else lambda text: None)
+    average = functools.partial(mean_of_runs, fabric=fabric)
+    recipes.run_recipe(recipe, args.out, train, average, print if fabric.is_global_zero else lambda text: None)
     return 0
 
 
@@ -186,14 +187,9 @@ def run_prune(args: argparse.Namespace) -> int:
 
 def run_blend(args: argparse.Namespace) -> int:
     """Write a mixture of two checkpoints; what the preference acts through is that of the first unless all is to be mixed."""
-    from ugicm_train.blending import blend, since_parting
-    from ugicm_train.checkpoint import load_codec, save_weights
+    from ugicm_train.blending import write_mixture
 
-    (codec, history), (other, other_history) = load_codec(args.checkpoint), load_codec(args.other)
-    entry = {"stage": "blend", "share": args.share, "other": since_parting(history, other_history)}
-    if args.whole:
-        entry["whole"] = True
-    save_weights(args.out, codec.config, blend(codec, other, args.share, args.whole), [*history, entry])
+    write_mixture([args.checkpoint, args.other], [args.share], args.out, args.whole)
     print(f"wrote {args.out}")
     return 0
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ugicm_train.config import AnyNetwork, TrainConfig, from_dict, network_preset
+from ugicm_train.stages import STAGES
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -22,12 +23,14 @@ FOLDER = Path(__file__).parent / "recipes"
 @dataclass(frozen=True)
 class Recipe:
     """A named list of stages. In the file: `description`, `preset`, optionally `precision` and a table `all` with settings of
-    every stage, then one table `stage` for each with the settings that differ from TrainConfig's defaults."""
+    every stage, then one table `stage` for each with the settings that differ from TrainConfig's defaults and optionally `seeds`."""
 
     name: str
     description: str
     preset: str
     stages: tuple[TrainConfig, ...]
+    seeds: tuple[int, ...] = ()
+    """How many runs, of consecutive seeds, each stage is the mean of; empty: one each."""
 
     @property
     def network(self) -> AnyNetwork:
@@ -62,6 +65,15 @@ class Recipe:
         """Checkpoint folder of stage `number` (0-based): `RUN/1-rate_distortion`."""
         return run / f"{number + 1}-{self.stages[number].stage}"
 
+    def runs(self, run: Path, number: int) -> list[tuple[TrainConfig, Path]]:
+        """The runs of stage `number` with their folders: that of the stage, or `seed-S` in it for each seed where it is a mean."""
+        stage, folder = self.stages[number], self.folder(run, number)
+        count = self.seeds[number] if self.seeds else 1
+        if count == 1:
+            return [(stage, folder)]
+        seeds = range(stage.seed, stage.seed + count)
+        return [(dataclasses.replace(stage, seed=seed), folder / f"seed-{seed}") for seed in seeds]
+
 
 def recipe_names() -> list[str]:
     """The recipes of this package."""
@@ -87,54 +99,84 @@ def _recipe(name: str, values: dict[str, Any]) -> Recipe:
         raise ValueError(f"unknown keys {unknown}, missing keys {missing}")
     network_preset(values["preset"])
     common = values.get("all", {})
-    stages = tuple(from_dict(TrainConfig, common | stage) for stage in values["stage"])
+    seeds = tuple(stage.get("seeds", 1) for stage in values["stage"])
+    stages = tuple(
+        from_dict(TrainConfig, common | {key: value for key, value in stage.items() if key != "seeds"})
+        for stage in values["stage"]
+    )
     if not stages:
         raise ValueError("it has no stage")
     if len({stage.precision for stage in stages}) > 1:
         raise ValueError("all stages must have the same precision")
-    return Recipe(name, values["description"], values["preset"], stages)
+    for stage, count in zip(stages, seeds, strict=True):
+        if type(count) is not int or count < 1:
+            raise ValueError(f"seeds must be a whole number from 1, got {count!r}")
+        if count > 1 and STAGES[stage.stage].checks_integers:
+            raise ValueError(f"stage {stage.stage} compares its network with the integer code, which a mean is not: seeds must be 1")
+    return Recipe(name, values["description"], values["preset"], stages, seeds)
 
 
 def progress(recipe: Recipe, run: Path) -> list[str]:
-    """Of each stage: "finished", "unfinished" (its state is there) or "open"; ValueError where a later stage is ahead."""
-    from ugicm_train.checkpoint import CONFIG, read_config
-    from ugicm_train.run import has_state
+    """Of each stage: "finished", "unfinished" (its state or some of its runs are there) or "open"; ValueError if a later one is ahead."""
+    from ugicm_train.checkpoint import CONFIG
 
     found = []
-    for number, stage in enumerate(recipe.stages):
-        folder = recipe.folder(run, number)
-        if not (folder / CONFIG).is_file():
-            found.append("open")
-            continue
-        _, history = read_config(folder)
-        done = bool(history) and history[-1].get("finished_steps") == history[-1].get("steps") == stage.steps
-        if not done and not has_state(folder):
-            raise ValueError(f"{folder} is neither finished nor can it be resumed; remove it to train this stage again")
-        found.append("finished" if done else "unfinished")
+    for number in range(len(recipe.stages)):
+        runs = recipe.runs(run, number)
+        states = {_state(config, folder) for config, folder in runs}
+        mean_missing = len(runs) > 1 and not (recipe.folder(run, number) / CONFIG).is_file()
+        if len(states) > 1 or (mean_missing and states == {"finished"}):
+            states = {"unfinished"}
+        found.append(states.pop())
     reached = [number for number, state in enumerate(found) if state != "open"]
     if reached and set(found[: reached[-1]]) - {"finished"}:
         raise ValueError(f"{run} has stage {reached[-1] + 1} begun before an earlier one was finished: {found}")
     return found
 
 
-def run_recipe(
-    recipe: Recipe, run: Path, train: Callable[..., None], report: Callable[[str], None] = print
-) -> None:
-    """Run the stages of a recipe that are not finished yet; an interrupted stage is resumed.
+def _state(config: TrainConfig, folder: Path) -> str:
+    """Whether a run is "finished", "unfinished" or "open"; ValueError if it is neither finished nor can go on."""
+    from ugicm_train.checkpoint import CONFIG, read_config
+    from ugicm_train.run import has_state
 
-    `train(config, network, folder, init=..., resume=...)` trains one (`run.train_stage` on given data and devices).
+    if not (folder / CONFIG).is_file():
+        return "open"
+    _, history = read_config(folder)
+    done = bool(history) and history[-1].get("finished_steps") == history[-1].get("steps") == config.steps
+    if not done and not has_state(folder):
+        raise ValueError(f"{folder} is neither finished nor can it be resumed; remove it to train this stage again")
+    return "finished" if done else "unfinished"
+
+
+def run_recipe(
+    recipe: Recipe,
+    run: Path,
+    train: Callable[..., None],
+    average: Callable[[list[Path], Path], None],
+    report: Callable[[str], None] = print,
+) -> None:
+    """Run the stages of a recipe that are not finished yet; an interrupted run is resumed.
+
+    `train(config, network, folder, init=..., resume=...)` trains one (`run.train_stage` on given data and devices), and
+    `average(folders, folder)` writes the mean of several (`run.mean_of_runs`).
     """
     states = progress(recipe, run)
-    for number, (stage, state) in enumerate(zip(recipe.stages, states, strict=True)):
-        folder = recipe.folder(run, number)
-        title = f"stage {number + 1} of {len(states)}, {stage.stage}"
+    runs_of = [recipe.runs(run, number) for number in range(len(states))]
+    found_of = [[_state(config, folder) for config, folder in runs] for runs in runs_of]
+    for number, (state, runs) in enumerate(zip(states, runs_of, strict=True)):
+        title = f"stage {number + 1} of {len(states)}, {recipe.stages[number].stage}"
+        for (config, folder), found in zip(runs, found_of[number], strict=True):
+            if found == "finished":
+                _same_settings(folder, config)
+                continue
+            report(f"{title}: {'goes on' if found == 'unfinished' else 'starts'} in {folder}, {config.steps} steps")
+            before = recipe.folder(run, number - 1) if number else None
+            train(config, recipe.network, folder, init=before, resume=found == "unfinished")
         if state == "finished":
-            _same_settings(folder, stage)
             report(f"{title}: finished before")
-            continue
-        report(f"{title}: {'goes on' if state == 'unfinished' else 'starts'} in {folder}, {stage.steps} steps")
-        before = recipe.folder(run, number - 1) if number else None
-        train(stage, recipe.network, folder, init=before, resume=state == "unfinished")
+        elif len(runs) > 1:
+            average([folder for _, folder in runs], recipe.folder(run, number))
+            report(f"{title}: the mean of {len(runs)} runs is {recipe.folder(run, number)}")
     report(f"recipe {recipe.name} is finished: {recipe.folder(run, len(states) - 1)}")
 
 

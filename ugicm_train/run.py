@@ -10,6 +10,7 @@ from typing import Any
 from lightning_fabric import Fabric
 
 from ugicm_train.allocator import keep_freed_memory
+from ugicm_train.blending import write_mean
 from ugicm_train.board import Board
 from ugicm_train.checkpoint import STATE, load_codec
 from ugicm_train.config import AnyNetwork, TrainConfig
@@ -86,6 +87,13 @@ def train_stage(
         board.close()
     if source.unusable and fabric.is_global_zero:
         print(f"{source.unusable} of {source.distinct} images were corrupt or smaller than {smallest} pixels and left out")
+    fabric.barrier()
+
+
+def mean_of_runs(folders: Sequence[Path], out: Path, fabric: Fabric) -> None:
+    """Write the mean of the checkpoints in `folders` to `out`, by one of the processes; the others wait for it."""
+    if fabric.is_global_zero:
+        write_mean(folders, out)
     fabric.barrier()
 
 

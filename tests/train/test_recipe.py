@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import json
+import shutil
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from lightning_fabric import Fabric
 from tiny_train import NETWORK, TRAIN
 
 from ugicm_train import loop
+from ugicm_train.blending import write_mean
 from ugicm_train.checkpoint import load_codec, read_config
 from ugicm_train.config import PRESET_NAMES
 from ugicm_train.recipe import Recipe, load_recipe, progress, recipe_names, run_recipe
@@ -70,6 +72,9 @@ def test_settings_of_the_command_line_win():
         ("description = 'a'\npreset = 'nano'\n[[stage]]\nwings = 2", "wings"),
         ("description = 'a'\npreset = 'nano'\nstage = []", "no stage"),
         ("description = 'a'\npreset = 'nano'\n[[stage]]\n[[stage]]\nprecision = 'fp32'", "same precision"),
+        ("description = 'a'\npreset = 'nano'\n[[stage]]\nseeds = 0", "from 1, got 0"),
+        ("description = 'a'\npreset = 'nano'\n[[stage]]\nseeds = true", "from 1, got True"),
+        ("description = 'a'\npreset = 'nano'\n[[stage]]\nstage = 'integer'\nseeds = 2", "seeds must be 1"),
         ("not toml", "not a recipe"),
     ],
 )
@@ -87,7 +92,7 @@ def test_an_unknown_recipe_names_the_known_ones():
 
 def test_stages_run_in_order_and_finished_ones_are_left(tiny, train, tmp_path):
     lines = []
-    run_recipe(tiny, tmp_path / "run", train, lines.append)
+    run_recipe(tiny, tmp_path / "run", train, write_mean, lines.append)
     folders = [tmp_path / "run" / name for name in ("1-rate_distortion", "2-integer")]
     history = read_config(folders[1])[1]
     assert [entry["stage"] for entry in history] == ["rate_distortion", "integer"]
@@ -99,14 +104,14 @@ def test_stages_run_in_order_and_finished_ones_are_left(tiny, train, tmp_path):
     def refuse(*arguments, **options):
         raise AssertionError("a finished stage was trained again")
 
-    run_recipe(tiny, tmp_path / "run", refuse, lines.append)
+    run_recipe(tiny, tmp_path / "run", refuse, refuse, lines.append)
     assert [(folder / "weights.safetensors").stat().st_mtime_ns for folder in folders] == times
     assert lines[-1].endswith("2-integer")
 
 
 @pytest.mark.parametrize("stage", [0, 1])
 def test_an_interrupted_recipe_ends_like_an_uninterrupted_one(tiny, train, tmp_path, monkeypatch, stage):
-    run_recipe(tiny, tmp_path / "whole", train, lambda line: None)
+    run_recipe(tiny, tmp_path / "whole", train, write_mean, lambda line: None)
     step, steps = loop.Trainer.train_step, []
 
     def interrupted(self):
@@ -118,25 +123,25 @@ def test_an_interrupted_recipe_ends_like_an_uninterrupted_one(tiny, train, tmp_p
 
     monkeypatch.setattr(loop.Trainer, "train_step", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        run_recipe(tiny, tmp_path / "parts", train, lambda line: None)
+        run_recipe(tiny, tmp_path / "parts", train, write_mean, lambda line: None)
     monkeypatch.setattr(loop.Trainer, "train_step", step)
     lines = []
     assert progress(tiny, tmp_path / "parts") == (["unfinished", "open"] if stage == 0 else ["finished", "unfinished"])
-    run_recipe(tiny, tmp_path / "parts", train, lines.append)
+    run_recipe(tiny, tmp_path / "parts", train, write_mean, lines.append)
     assert "goes on" in lines[stage]
     whole, parts = (load_codec(tmp_path / name / "2-integer")[0].state_dict() for name in ("whole", "parts"))
     assert all(torch.equal(value, parts[name]) for name, value in whole.items())
 
 
 def test_a_finished_stage_with_other_settings_is_refused(tiny, train, tmp_path):
-    run_recipe(tiny, tmp_path, train, lambda line: None)
+    run_recipe(tiny, tmp_path, train, write_mean, lambda line: None)
     changed = (dataclasses.replace(tiny.stages[0], seed=9), tiny.stages[1])
     with pytest.raises(ValueError, match="other settings: seed differ"):
-        run_recipe(dataclasses.replace(tiny, stages=changed), tmp_path, train, lambda line: None)
+        run_recipe(dataclasses.replace(tiny, stages=changed), tmp_path, train, write_mean, lambda line: None)
 
 
 def test_a_broken_run_is_named(tiny, train, tmp_path):
-    run_recipe(tiny, tmp_path, train, lambda line: None)
+    run_recipe(tiny, tmp_path, train, write_mean, lambda line: None)
     config = tmp_path / "1-rate_distortion" / "config.json"
     values = json.loads(config.read_text())
     values["history"][-1]["finished_steps"] = 2
@@ -146,3 +151,45 @@ def test_a_broken_run_is_named(tiny, train, tmp_path):
     (tmp_path / "1-rate_distortion" / "state.safetensors").unlink()
     with pytest.raises(ValueError, match="neither finished nor can it be resumed"):
         progress(tiny, tmp_path)
+
+
+def test_a_stage_of_several_seeds_is_the_mean_of_its_runs(tiny, train, tmp_path):
+    recipe = dataclasses.replace(tiny, seeds=(2, 1))
+    assert progress(recipe, tmp_path) == ["open", "open"]
+    lines = []
+    run_recipe(recipe, tmp_path, train, write_mean, lines.append)
+    folder = tmp_path / "1-rate_distortion"
+    first, second, mean = (load_codec(folder / name)[0].state_dict() for name in ("seed-0", "seed-1", "."))
+    name = "analysis.leave.weight"
+    assert not torch.equal(first[name], second[name])
+    assert all(torch.allclose(value, (first[key] + second[key]) / 2, atol=1e-6) for key, value in mean.items())
+    seeds = [read_config(folder / name)[1][-1]["seed"] for name in ("seed-0", "seed-1")]
+    assert seeds == [0, 1]
+    history = read_config(tmp_path / "2-integer")[1]
+    assert [entry["stage"] for entry in history] == ["rate_distortion", "blend", "integer"]
+    assert history[1]["other"][0]["seed"] == 1
+    assert torch.equal(load_codec(tmp_path / "2-integer")[0].state_dict()[name], mean[name])
+
+    def refuse(*arguments, **options):
+        raise AssertionError("a finished stage was trained again")
+
+    run_recipe(recipe, tmp_path, refuse, refuse, lines.append)
+    assert lines[-1].endswith("2-integer")
+
+
+def test_an_interrupted_mean_goes_on_with_the_run_that_is_missing(tiny, train, tmp_path):
+    recipe = dataclasses.replace(tiny, seeds=(2, 1))
+    run_recipe(recipe, tmp_path / "whole", train, write_mean, lambda line: None)
+
+    def killed(folders, out):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_recipe(recipe, tmp_path / "parts", train, killed, lambda line: None)
+    shutil.rmtree(tmp_path / "parts" / "1-rate_distortion" / "seed-1")
+    assert progress(recipe, tmp_path / "parts") == ["unfinished", "open"]
+    lines = []
+    run_recipe(recipe, tmp_path / "parts", train, write_mean, lines.append)
+    assert "starts in" in lines[0] and "seed-1" in lines[0]
+    whole, parts = (load_codec(tmp_path / name / "2-integer")[0].state_dict() for name in ("whole", "parts"))
+    assert all(torch.equal(value, parts[key]) for key, value in whole.items())
