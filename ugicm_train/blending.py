@@ -55,5 +55,5 @@ def write_mixture(folders: Sequence[Path], shares: Sequence[float], out: Path, w
 
 
 def write_mean(folders: Sequence[Path], out: Path) -> None:
-    """Write the mean of checkpoints, all weights alike: of runs that differ in their seed alone it is better than each of them."""
+    """Write the mean of checkpoints, all weights alike, as of runs that differ in their seed alone."""
     write_mixture(folders, [1 / count for count in range(2, len(folders) + 1)], out, whole=True)

@@ -22,7 +22,7 @@ FOLDER = Path(__file__).parent / "recipes"
 
 @dataclass(frozen=True)
 class Recipe:
-    """A named list of stages. In the file: `description`, `preset`, optionally `precision` and a table `all` with settings of
+    """A named list of stages. In the file: `description`, `preset`, optionally a table `all` with settings of
     every stage, then one table `stage` for each with the settings that differ from TrainConfig's defaults and optionally `seeds`."""
 
     name: str
@@ -112,19 +112,17 @@ def _recipe(name: str, values: dict[str, Any]) -> Recipe:
         if type(count) is not int or count < 1:
             raise ValueError(f"seeds must be a whole number from 1, got {count!r}")
         if count > 1 and STAGES[stage.stage].checks_integers:
-            raise ValueError(f"stage {stage.stage} compares its network with the integer code, which a mean is not: seeds must be 1")
+            raise ValueError(f"stage {stage.stage} compares one network with the integer code, not a mean: give it seeds = 1")
     return Recipe(name, values["description"], values["preset"], stages, seeds)
 
 
 def progress(recipe: Recipe, run: Path) -> list[str]:
     """Of each stage: "finished", "unfinished" (its state or some of its runs are there) or "open"; ValueError if a later one is ahead."""
-    from ugicm_train.checkpoint import CONFIG
-
     found = []
     for number in range(len(recipe.stages)):
         runs = recipe.runs(run, number)
         states = {_state(config, folder) for config, folder in runs}
-        mean_missing = len(runs) > 1 and not (recipe.folder(run, number) / CONFIG).is_file()
+        mean_missing = len(runs) > 1 and not _has_mean(recipe.folder(run, number), len(runs))
         if len(states) > 1 or (mean_missing and states == {"finished"}):
             states = {"unfinished"}
         found.append(states.pop())
@@ -132,6 +130,18 @@ def progress(recipe: Recipe, run: Path) -> list[str]:
     if reached and set(found[: reached[-1]]) - {"finished"}:
         raise ValueError(f"{run} has stage {reached[-1] + 1} begun before an earlier one was finished: {found}")
     return found
+
+
+def _has_mean(folder: Path, count: int) -> bool:
+    """Whether the mean of `count` runs is in `folder`; ValueError if something else is: one run, or the mean of more or fewer."""
+    from ugicm_train.checkpoint import CONFIG, read_config
+
+    if not (folder / CONFIG).is_file():
+        return False
+    last = [entry["stage"] == "blend" for entry in read_config(folder)[1][-count:]]
+    if last != [False] + [True] * (count - 1):
+        raise ValueError(f"{folder} is not the mean of {count} runs; choose another --out or remove it")
+    return True
 
 
 def _state(config: TrainConfig, folder: Path) -> str:

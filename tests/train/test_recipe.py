@@ -74,7 +74,7 @@ def test_settings_of_the_command_line_win():
         ("description = 'a'\npreset = 'nano'\n[[stage]]\n[[stage]]\nprecision = 'fp32'", "same precision"),
         ("description = 'a'\npreset = 'nano'\n[[stage]]\nseeds = 0", "from 1, got 0"),
         ("description = 'a'\npreset = 'nano'\n[[stage]]\nseeds = true", "from 1, got True"),
-        ("description = 'a'\npreset = 'nano'\n[[stage]]\nstage = 'integer'\nseeds = 2", "seeds must be 1"),
+        ("description = 'a'\npreset = 'nano'\n[[stage]]\nstage = 'integer'\nseeds = 2", "give it seeds = 1"),
         ("not toml", "not a recipe"),
     ],
 )
@@ -193,3 +193,18 @@ def test_an_interrupted_mean_goes_on_with_the_run_that_is_missing(tiny, train, t
     assert "starts in" in lines[0] and "seed-1" in lines[0]
     whole, parts = (load_codec(tmp_path / name / "2-integer")[0].state_dict() for name in ("whole", "parts"))
     assert all(torch.equal(value, parts[key]) for key, value in whole.items())
+
+
+@pytest.mark.parametrize(("before", "after"), [(1, 2), (3, 2), (2, 3)])
+def test_a_stage_with_another_number_of_seeds_is_refused(tiny, train, tmp_path, before, after):
+    one = dataclasses.replace(tiny, stages=tiny.stages[:1])
+    run_recipe(dataclasses.replace(one, seeds=(before,)), tmp_path, train, write_mean, lambda line: None)
+    with pytest.raises(ValueError, match=f"not the mean of {after} runs"):
+        progress(dataclasses.replace(one, seeds=(after,)), tmp_path)
+
+
+def test_one_run_where_a_mean_is_is_refused(tiny, train, tmp_path):
+    one = dataclasses.replace(tiny, stages=tiny.stages[:1])
+    run_recipe(dataclasses.replace(one, seeds=(2,)), tmp_path, train, write_mean, lambda line: None)
+    with pytest.raises(ValueError, match="neither finished nor can it be resumed"):
+        progress(one, tmp_path)
