@@ -208,7 +208,9 @@ def _without_folders(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Stages, and the stages of checkpoints blended in, with the names of files alone."""
     shown = []
     for stage in history:
-        files = {name: _without_folder(stage[name]) for name in ("teacher", "instances") if name in stage}
+        files = {"instances": _without_folder(stage["instances"])} if "instances" in stage else {}
+        if "teacher" in stage:  # several have commas between them
+            files["teacher"] = ",".join(_without_folder(part) for part in stage["teacher"].split(","))
         blended = {"other": _without_folders(stage["other"])} if "other" in stage else {}
         shown.append(stage | files | blended)
     return shown

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ugicm_train.evaluate import Judge
-from ugicm_train.teachers import FeatureTeacher, Teacher
+from ugicm_train.teachers import FeatureTeacher, Panel, Teacher
 
 
 def as_tensor(pixels: np.ndarray) -> Tensor:
@@ -95,7 +95,7 @@ def read_labels(path: Path, files: Sequence[Path]) -> list[set[int]]:
 
 
 def judges_for(
-    teacher: FeatureTeacher | None, text: Path | None, labels: Path | None, files: Sequence[Path]
+    teacher: FeatureTeacher | Panel | None, text: Path | None, labels: Path | None, files: Sequence[Path]
 ) -> Mapping[str, Judge]:
     """The judges that the command line asks for, by the heading of their column; ValueError if they do not fit together."""
     if teacher is None:
@@ -107,7 +107,7 @@ def judges_for(
         from ugicm_train.teachers.clip import ClipTeacher
 
         if not isinstance(teacher, ClipTeacher):
-            raise ValueError("--text needs a CLIP as --teacher (open_clip:ARCH:TAG or FILE): no other network knows text")
+            raise ValueError("--text needs one CLIP as --teacher (open_clip:ARCH:TAG or FILE): no other network knows text")
         probe = ZeroShot(teacher, read_text(text))
         found["agree"] = probe.agreement_judge()
         if labels is not None:

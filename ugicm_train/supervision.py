@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ugicm_train.config import TrainConfig
-from ugicm_train.teachers import Teacher
+from ugicm_train.teachers import Panel, Teacher
 
 TEACHER_SCALES = (0.75, 0.5, 0.375)
 """The teacher sees a step's pictures shrunk by one of these factors, because networks mostly look at shrunk pictures."""
@@ -54,8 +54,10 @@ def supervised_distance(
     """Teacher distance (N,) of the pictures whose preference (N,) is above 0, and 0 for the others, which do not ask.
 
     A weighted mean over whole crop, random part and object; a crop without an object (`boxes` (N,4) all 0) is judged by
-    the others.
+    the others. Of several teachers one, drawn at random, is asked.
     """
+    if isinstance(teacher, Panel):
+        teacher = teacher.drawn()
     scale = TEACHER_SCALES[_chance(len(TEACHER_SCALES))]
     asked = torch.nonzero(preference > 0).flatten()
     distance = torch.zeros(len(x), device=x.device)

@@ -91,11 +91,11 @@ def test_pack_halves_the_weights(start, tmp_path):
 
 def test_pack_tells_no_folders(start, tmp_path):
     network, history = read_config(start)
-    stages = [*history, {"stage": "semantic", "teacher": "open_clip:ViT-B-32:/home/me/clip.pt", "instances": ""}]
+    stages = [*history, {"stage": "semantic", "teacher": "open_clip:ViT-B-32:/home/me/clip.pt,/home/me/b.pt", "instances": ""}]
     save_weights(tmp_path / "own", network, load_codec(start)[0].state_dict(), stages)
     assert main(["pack", str(tmp_path / "own"), "--out", str(tmp_path / "packed")]) == 0
     _, packed = read_config(tmp_path / "packed")
-    assert packed == [*history, {"stage": "semantic", "teacher": "open_clip:ViT-B-32:clip.pt", "instances": ""}]
+    assert packed == [*history, {"stage": "semantic", "teacher": "open_clip:ViT-B-32:clip.pt,b.pt", "instances": ""}]
 
 
 def test_missing_data_is_one_sentence(tmp_path, capsys):

@@ -11,6 +11,7 @@ from ugicm_train.data import CropSource
 from ugicm_train.instances import ProposalBoxes
 from ugicm_train.loop import Trainer
 from ugicm_train.supervision import LOCAL_SIDES, instance_parts, local_parts, supervised_distance
+from ugicm_train.teachers import FeatureTeacher, Panel
 
 
 class Recorder:
@@ -44,6 +45,21 @@ def test_global_is_the_whole_crop_of_those_who_ask():
     ((view, x, _),) = teacher.shown
     assert view.shape == x.shape == (2, 3, 64, 64)
     assert distance(config(), Recorder(), (0.0, 0.0, 0.0)).tolist() == [0, 0, 0]
+
+
+def test_of_a_panel_each_step_asks_one_member():
+    class Fixed(FeatureTeacher):
+        def __init__(self, value):
+            super().__init__()
+            self.value = value
+
+        def distance(self, view, x, scale=1.0):
+            return torch.full((len(x),), self.value)
+
+    panel = Panel([Fixed(1.0), Fixed(2.0)])
+    torch.manual_seed(0)
+    found = [distance(config(), panel).tolist() for _ in range(20)]
+    assert {tuple(values) for values in found} == {(1.0, 1.0, 0.0), (2.0, 2.0, 0.0)}
 
 
 def test_local_parts_are_cut_alike():

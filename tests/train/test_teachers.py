@@ -12,6 +12,7 @@ from ugicm_train.teachers.base import (
     LENGTH_CAP,
     LENGTH_SHARE,
     FeatureTeacher,
+    Panel,
     Seen,
     cosine_distance,
     normalised_distance,
@@ -157,3 +158,21 @@ def test_mobilenet_measures_damage(teacher_file, photo):
     assert distances == sorted(distances)
     assert 0.1 < distances[-1] < 3
     is_a_distance(teacher)
+
+
+def test_panel_is_the_mean_of_its_members(teacher_file, timm_spec):
+    panel = open_teacher(f"{teacher_file},{timm_spec}")
+    assert isinstance(panel, Panel)
+    is_a_distance(panel)
+    x, damaged = picture(), picture(1)
+    each = torch.stack([open_teacher(spec).distance(damaged, x) for spec in (str(teacher_file), timm_spec)])
+    torch.testing.assert_close(panel.distance(damaged, x), each.mean(0))
+    assert not torch.allclose(each[0], each[1])
+    torch.manual_seed(0)
+    assert {id(panel.drawn()) for _ in range(30)} == {id(member) for member in panel.members}
+
+
+@pytest.mark.parametrize("spec", [",", "{0},", "{0},,{0}"])
+def test_panel_without_a_member_is_refused(spec, teacher_file):
+    with pytest.raises(ValueError, match="empty part"):
+        open_teacher(spec.format(teacher_file))

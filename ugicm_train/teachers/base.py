@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, cast
 
 import torch
 import torch.nn.functional as F
@@ -16,7 +16,7 @@ LENGTH_SHARE, LENGTH_CAP = 0.1, 4.0
 SMALLEST_SIDE = 64
 """A teacher sees at least so many pixels per side: on less, its deepest map can be empty, and a distance to nothing is endless."""
 
-Self = TypeVar("Self", bound="FeatureTeacher")
+Self = TypeVar("Self", bound="Frozen")
 
 
 class Teacher(Protocol):
@@ -64,7 +64,15 @@ def resized(x: Tensor, height: int, width: int, mode: str = "bilinear") -> Tenso
     return F.interpolate(x, (height, width), mode=mode, antialias=True)
 
 
-class FeatureTeacher(nn.Module):
+class Frozen(nn.Module):
+    """A module that does not learn."""
+
+    def train(self: Self, mode: bool = True) -> Self:
+        """Always evaluation."""
+        return super().train(False)
+
+
+class FeatureTeacher(Frozen):
     """A frozen network seen at several depths. Subclasses say what it sees; resize and normalisation are theirs.
 
     Distance: mean over the depths of the normalised distance, and, where there is an embedding, a mixture of that and of the
@@ -76,10 +84,6 @@ class FeatureTeacher(nn.Module):
         self.requires_grad_(False)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.eval()
-
-    def train(self: Self, mode: bool = True) -> Self:
-        """Always evaluation: a teacher does not learn."""
-        return super().train(False)
 
     def look(self, x: Tensor) -> Seen:
         """What the network sees in pictures (N,3,H,W) in [0,1] of any size."""
@@ -102,3 +106,22 @@ class FeatureTeacher(nn.Module):
         if seen.embedding is None or wanted.embedding is None:
             return total
         return (1 - EMBEDDING_SHARE) * total + EMBEDDING_SHARE * cosine_distance(seen.embedding, wanted.embedding)
+
+
+class Panel(Frozen):
+    """Several teachers: their mean distance. In training each step asks one of them, drawn at random (`drawn`).
+
+    What every network of a panel sees is nearer to what a further one sees than what one of them alone sees.
+    """
+
+    def __init__(self, members: list[FeatureTeacher]) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+
+    def distance(self, view: Tensor, x: Tensor, scale: float = 1.0) -> Tensor:
+        """As in `Teacher`."""
+        return torch.stack([cast(Teacher, member).distance(view, x, scale) for member in self.members]).mean(0)
+
+    def drawn(self) -> Teacher:
+        """One of the members, by torch's random numbers."""
+        return cast(Teacher, self.members[int(torch.randint(len(self.members), ()))])
