@@ -15,7 +15,7 @@ from ugicm_train.stages import STAGES, Stage
 
 QUALITY_LEVELS = 64
 BALANCES = ("fixed", "ema", "upgrad", "mgda")
-LAMBDA_MIN, LAMBDA_MAX = 0.00038, 0.18
+LAMBDA_MIN, LAMBDA_MAX = 0.00038, 0.2
 
 
 @dataclass(frozen=True)
