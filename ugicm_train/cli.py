@@ -87,6 +87,11 @@ def _add_remaking(commands: Any) -> None:
     )
     blend.add_argument("--out", required=True, type=Path, help="checkpoint folder to write")
 
+    reach = commands.add_parser("reach", help="lower rates at the lowest levels, without training: level 0 moves down")
+    reach.add_argument("checkpoint", type=Path)
+    reach.add_argument("--below", required=True, type=float, help="how many levels further down level 0 is to be, at most 6.3")
+    reach.add_argument("--out", required=True, type=Path, help="checkpoint folder to write")
+
     pack = commands.add_parser("pack", help="copy a checkpoint's weights in half the bytes, to keep or to ship")
     pack.add_argument("checkpoint", type=Path)
     pack.add_argument("--out", required=True, type=Path, help="checkpoint folder to write (float16, not resumable)")

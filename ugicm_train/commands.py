@@ -194,6 +194,18 @@ def run_blend(args: argparse.Namespace) -> int:
     return 0
 
 
+def run_reach(args: argparse.Namespace) -> int:
+    """Write the network with lower rates at its lowest levels."""
+    from ugicm_train.checkpoint import load_codec, save_weights
+    from ugicm_train.lower_rates import reach_lower
+
+    codec, history = load_codec(args.checkpoint)
+    reach_lower(codec, args.below)
+    save_weights(args.out, codec.config, codec.state_dict(), [*history, {"stage": "reach", "below": args.below}])
+    print(f"wrote {args.out}")
+    return 0
+
+
 def run_pack(args: argparse.Namespace) -> int:
     """Write the weights as float16; exporting the result gives the same bundle, because export rounds them so anyway."""
     from ugicm_train.checkpoint import load_codec, save_weights
@@ -231,5 +243,6 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "ablate": run_ablate,
     "prune": run_prune,
     "blend": run_blend,
+    "reach": run_reach,
     "pack": run_pack,
 }
