@@ -174,6 +174,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--preferences", type=float, nargs="+", default=[HUMAN, MACHINE], help="views (default: both ends)"
     )
+    parser.add_argument("--efforts", type=int, nargs="+", default=[], help="measure ours with these encoding efforts too")
     parser.add_argument("--stride", type=int, default=1, help="use every n-th picture")
     parser.add_argument("--threads", type=int, default=usable_cores(), help="pictures at a time")
     options = parser.parse_args(arguments)
@@ -183,6 +184,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         plain_bundle=options.plain_bundle,
         codecs=tuple(options.codecs.split(",")),
         preferences=tuple(options.preferences),
+        efforts=tuple(options.efforts),
         threads=max(1, options.threads),
     )
     try:

@@ -28,17 +28,19 @@ LABELS = {
 
 def label(name: str) -> str:
     """What readers call a codec or view."""
-    return LABELS.get(name) or (f"UG-ICM, preference {name[6:]}" if name.startswith("ugicm-") else name)
+    name, _, effort = name.partition("-effort")
+    found = LABELS.get(name) or (f"UG-ICM, preference {name[6:]}" if name.startswith("ugicm-") else name)
+    return f"{found}, effort {effort}" if effort else found
 
 
 def in_order(results: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
-    """Results in the order of `LABELS`: preferences between come after the human view, unknown codecs last."""
+    """Results in the order of `LABELS`: preferences between come after the human view, efforts after none, unknown codecs last."""
     ranks = {name: float(rank) for rank, name in enumerate(LABELS)}
 
     def place(result: dict[str, Any]) -> tuple[float, str]:
-        name = result["name"]
+        name, _, effort = result["name"].partition("-effort")
         between = ranks["ugicm-human"] + 0.5 if name.startswith("ugicm-") else float(len(ranks))
-        return ranks.get(name, between), name
+        return ranks.get(name, between) + bool(effort) / 4, result["name"]
 
     return sorted(results.values(), key=place)
 

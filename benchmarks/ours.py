@@ -16,20 +16,34 @@ LADDERS = {"rd": (0, 14, 29, 43, 57, 71, 86, 100), "tasks": (0, 12, 24, 36, 52, 
 HUMAN, MACHINE = 0.0, 1.0
 
 
-def view_name(preference: float) -> str:
-    """The name under which a preference is reported: ugicm-human, ugicm-machine, or ugicm-0.5 for those between."""
-    return {HUMAN: "ugicm-human", MACHINE: "ugicm-machine"}.get(preference, f"ugicm-{preference:g}")
+def view_name(preference: float, effort: int = 0) -> str:
+    """The name under which a preference is reported: ugicm-human, ugicm-machine, or ugicm-0.5 for those between.
+
+    Streams that an effort went into add it, as ugicm-human-effort8.
+    """
+    name = {HUMAN: "ugicm-human", MACHINE: "ugicm-machine"}.get(preference, f"ugicm-{preference:g}")
+    return name + effort_suffix(effort)
+
+
+def effort_suffix(effort: int) -> str:
+    """What an effort adds to a name."""
+    return f"-effort{effort}" if effort else ""
 
 
 class UgicmCodec:
     """An open bundle as an `ImageCodec`."""
 
     def __init__(
-        self, bundle: Path | None, preferences: tuple[float, ...] = (HUMAN,), threads: int = 1, name: str = OURS
+        self,
+        bundle: Path | None,
+        preferences: tuple[float, ...] = (HUMAN,),
+        threads: int = 1,
+        name: str = OURS,
+        effort: int = 0,
     ) -> None:
         """bundle: folder or .zip, None for the runtime's default; raises `BenchmarkError` if it cannot be opened.
 
-        Under another name than ours the human view takes part alone, under that name.
+        Under another name than ours the human view takes part alone, under that name. effort: that of `ugicm.Codec.encode`.
         """
         import ugicm
         from ugicm.bundle import Bundle
@@ -40,8 +54,9 @@ class UgicmCodec:
         except ugicm.UgicmError as error:
             raise BenchmarkError(f"our codec cannot be measured: {error} (or leave it out with --codecs)") from error
         self._version = ugicm.__version__
-        self.name = name
-        self._preferences = {view_name(preference): preference for preference in preferences}
+        self.name = name + effort_suffix(effort)
+        self._effort = effort
+        self._preferences = {view_name(preference, effort): preference for preference in preferences}
         if name != OURS:
             self._preferences = {name: HUMAN}
 
@@ -54,7 +69,7 @@ class UgicmCodec:
         """See `ImageCodec`. The fingerprint leaves the synthesis out, so a hash of all files goes with it."""
         files = json.dumps(self._manifest.files, sort_keys=True)
         return {
-            "codec": f"UG-ICM {self._manifest.name}",
+            "codec": f"UG-ICM {self._manifest.name}" + (f", effort {self._effort}" if self._effort else ""),
             "preset": self._manifest.preset,
             "fingerprint": self._manifest.fingerprint,
             "bundle_sha256": hashlib.sha256(files.encode()).hexdigest()[:16],
@@ -67,7 +82,7 @@ class UgicmCodec:
 
     def encode(self, image: np.ndarray, quality: float) -> bytes:
         """See `ImageCodec`."""
-        return self.codec.encode(image, quality=quality)
+        return self.codec.encode(image, quality=quality, effort=self._effort)
 
     def decode(self, data: bytes, view: str) -> np.ndarray:
         """See `ImageCodec`: the same bytes serve every view."""

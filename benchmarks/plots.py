@@ -115,17 +115,18 @@ def _task_curve(axes: Any, result: dict[str, Any], metric: str) -> None:
         axes.fill_between(rates, *bands, color=style["color"], alpha=0.12, linewidth=0)
 
 
-def _style(name: str) -> dict[str, Any]:
-    """Ours thick, preferences between thin and broken, peers in between."""
+def _style(given: str) -> dict[str, Any]:
+    """Ours thick, dotted with an effort, preferences between thin and broken, peers in between."""
+    name, _, effort = given.partition("-effort")
     between = name.startswith("ugicm-") and name not in _COLOURS
     ours = name.startswith("ugicm") and not between
     return {
-        "label": label(name),
+        "label": label(given),
         "color": _COLOURS.get(name, _BETWEEN if between else "tab:cyan"),
         "marker": "o",
         "markersize": 2.5 if between else 4,
         "linewidth": 2.2 if ours else 0.9 if between else 1.3,
-        "linestyle": (0, (2 + 6 * float(name[6:]), 1.5)) if between else "-" if name in _COLOURS else "--",
+        "linestyle": ":" if effort else (0, (2 + 6 * float(name[6:]), 1.5)) if between else "-" if name in _COLOURS else "--",
         "zorder": 2.5 if ours else 2,
     }
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from . import published
 from .bd_rate import BdRate, Curve, bd_rate, bd_score, clip_to_rates
+from .config import OURS
 from .markdown import curve, in_order, label, percent, provenance, table
 
 RATES = (0.15, 1.2)  # bits per pixel between which ours is judged
@@ -56,6 +57,9 @@ def lines(results: dict[str, dict[str, Any]]) -> Iterable[str]:
             if rows:
                 yield from table(["codec", f"bpp → {'MS-SSIM' if metric == 'ms-ssim-rgb' else title}"], rows)
         yield from _differences(group)
+        for number, refined in enumerate(group):
+            if number and refined["name"].startswith(f"{OURS}-effort"):
+                yield from _differences([refined, *(one for one in group if one is not refined)])
 
 
 def _differences(group: list[dict[str, Any]]) -> Iterable[str]:

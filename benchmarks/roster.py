@@ -6,18 +6,26 @@ from .codecs import ImageCodec, pillow_codec
 from .config import OURS, PLAIN, Config
 from .ours import HUMAN, UgicmCodec
 
+RD_EFFORTS = (8,)
+"""Efforts of ours in "rd", beside none."""
+
 
 def contestants(config: Config, suite: str) -> list[ImageCodec]:
     """The codecs of suite "rd" or "tasks" in the order given; raises `BenchmarkError` for one that is unknown or not installed.
 
     One thread each, for the bytes of AVIF change with their number. Only the tasks look at more than the human view. AVIF takes
-    part in "rd" with whole colour too, lest 4:2:0 hold it back. A plain bundle, where there is one, comes last.
+    part in "rd" with whole colour too, lest 4:2:0 hold it back, and ours with an effort; in the tasks those efforts are measured
+    that were asked for. A plain bundle, where there is one, comes last.
     """
     preferences = config.views() if suite == "tasks" else (HUMAN,)
     names = list(config.codecs)
     if suite == "rd" and "avif" in names and "avif444" not in names:
         names.insert(names.index("avif") + 1, "avif444")
     found = [open_codec(name, config, 1, preferences) for name in names]
+    if OURS in names:
+        efforts = RD_EFFORTS if suite == "rd" else config.efforts
+        refined = [UgicmCodec(config.bundle, preferences, 1, effort=effort) for effort in efforts]
+        found[names.index(OURS) + 1 : names.index(OURS) + 1] = refined
     if config.plain_bundle:
         found.append(UgicmCodec(config.plain_bundle, threads=1, name=PLAIN))
     return found

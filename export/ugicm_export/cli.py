@@ -19,7 +19,7 @@ def parser() -> argparse.ArgumentParser:
     """The command line of an export."""
     top = argparse.ArgumentParser(
         prog="ugicm-export",
-        description="Export a checkpoint of ugicm-train to a bundle that the runtime opens: encoder.onnx, decoder.onnx, "
+        description="Export a checkpoint of ugicm-train to a bundle that the runtime opens: encoder.onnx, decoder.onnx, refiner.onnx, "
         "entropy.bin and manifest.json, with further engines as targets. Everything is compared before anything is kept.",
         epilog="further commands: ugicm-export verify BUNDLE, ugicm-export inspect BUNDLE, ugicm-export golden BUNDLE --out DIR; "
         "each has its --help",
@@ -35,6 +35,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--opset", type=int, default=17, help="ONNX opset, 17..20 (default 17)")
     top.add_argument("--force", action="store_true", help="replace an existing bundle")
     top.add_argument("--zip", action="store_true", help="write one file, --out with .zip added")
+    top.add_argument("--no-refiner", action="store_true", help="leave refiner.onnx out, without which encoding takes no --effort")
     top.add_argument("--skip-verify", action="store_true", help="leave the comparison with torch out; the manifest says so")
     some = top.add_argument_group("options of some targets (--list shows which)")
     some.add_argument("--fold-preference", nargs="+", metavar="P", help="also write decoders for one preference: human, machine, 0..1")
@@ -97,6 +98,7 @@ def _export(words: list[str]) -> int:
         calibration=args.calibration,
         calibration_method=args.calibration_method or METHOD,
         pixel_steps=1 if args.atol is None else args.atol,
+        refiner=not args.no_refiner,
         skip_verify=args.skip_verify,
         profile=profile,
         workspace=args.workspace,

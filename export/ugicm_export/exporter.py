@@ -10,23 +10,32 @@ from pathlib import Path
 from typing import Any
 
 from ugicm.bundle import Bundle, describe_file, fingerprint, write_bundle
-from ugicm.manifest import DECODER, ENCODER, ENTROPY, Manifest
+from ugicm.manifest import DECODER, ENCODER, ENTROPY, REFINER, Manifest
 
 from ugicm_export.bundle_check import CPU, STEP, check_bundle, sweep_record
 from ugicm_export.entropy import entropy_file, mean_network_sha256
 from ugicm_export.half import rounded_to_half
 from ugicm_export.halo import halo
 from ugicm_export.int8 import AT_LEAST
-from ugicm_export.onnx_export import OPSET, OPSETS, decoder_onnx, encoder_onnx, folded_decoder_onnx, with_metadata
+from ugicm_export.onnx_export import (
+    OPSET,
+    OPSETS,
+    decoder_onnx,
+    encoder_onnx,
+    folded_decoder_onnx,
+    refiner_onnx,
+    with_metadata,
+)
 from ugicm_export.pictures import picture_files
 from ugicm_export.profiles import Profile
 from ugicm_export.targets import METHOD, TargetError, check_modules
 from ugicm_export.variants import add_fp16, add_int8
-from ugicm_export.verify import PIXEL_STEPS, VerificationError, verify, verify_folded
+from ugicm_export.verify import PIXEL_STEPS, VerificationError, verify, verify_folded, verify_refiner
 from ugicm_train.checkpoint import load_codec
 from ugicm_train.config import PRESETS, NetworkConfig
 from ugicm_train.model.build import as_codec
 from ugicm_train.model.codec import Codec
+from ugicm_train.model.refine import level_weights
 
 LICENSE = "Apache-2.0"
 
@@ -40,6 +49,7 @@ class Request:
     calibration: Path | None = None  # folder of photos that int8 and fp16 are measured on
     calibration_method: str = METHOD  # one of `ranges.METHODS`, for int8
     pixel_steps: int = PIXEL_STEPS  # largest difference of a sample to torch
+    refiner: bool = True  # with the engine that an effort takes
     skip_verify: bool = False  # compare nothing with torch, nor set-ups with each other; the manifest then says so
     profile: Profile = field(default_factory=Profile)  # sizes and batches TensorRT and Triton are set up for
     workspace: float | None = None  # GiB TensorRT may use while it builds
@@ -95,7 +105,7 @@ def export_bundle(
     codec = as_codec(found, "export")
     if half_weights:
         codec = rounded_to_half(codec)
-    draft = _draft(codec, opset, request, progress)
+    draft = _draft(codec, history, opset, request, progress)
     mean_sha256 = mean_network_sha256(codec)
     mark = fingerprint(draft.files[ENTROPY], mean_sha256)
     title = name or checkpoint.resolve().name
@@ -123,7 +133,9 @@ def export_bundle(
     return manifest
 
 
-def _draft(codec: Codec, opset: int, request: Request, progress: Callable[[str], None]) -> Draft:
+def _draft(
+    codec: Codec, history: list[dict[str, Any]], opset: int, request: Request, progress: Callable[[str], None]
+) -> Draft:
     """Make and check every engine of the bundle."""
     progress("writing entropy.bin, encoder.onnx and decoder.onnx")
     draft = Draft({ENCODER: encoder_onnx(codec, opset), DECODER: decoder_onnx(codec, opset), ENTROPY: entropy_file(codec)})
@@ -133,6 +145,12 @@ def _draft(codec: Codec, opset: int, request: Request, progress: Callable[[str],
     else:
         found = verify(codec, draft.files[ENCODER], draft.files[DECODER], draft.files[ENTROPY], progress, request.pixel_steps)
         draft.verification = found.record()
+    if request.refiner:
+        progress(f"writing {REFINER}")
+        weights = level_weights(history, codec.config.quality_knots)
+        draft.files[REFINER] = refiner_onnx(codec, weights, opset)
+        if not request.skip_verify:
+            draft.verification["refiner"] = verify_refiner(codec, weights, draft.files[REFINER], progress)
     for label, preference in request.fold.items():
         file = f"decoder.{label}.onnx"
         draft.files[file] = folded_decoder_onnx(codec, preference, opset)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ugicm_export.half import store_as_half
-from ugicm_export.views import DecoderView, EncoderView, FoldedDecoderView, frozen
+from ugicm_export.views import DecoderView, EncoderView, FoldedDecoderView, RefinerView, frozen
 from ugicm_train.config import NetworkConfig
 from ugicm_train.model.codec import Codec
 
@@ -26,6 +26,11 @@ _AXES = {
     "image": {0: "batch", 1: "height", 2: "width"},
     "z": {0: "batch", 2: "height_64", 3: "width_64"},
     "r": {0: "batch", 2: "height_16", 3: "width_16"},
+    "index": {0: "batch", 2: "height_16", 3: "width_16"},
+    "offset": {0: "batch", 2: "height_16", 3: "width_16"},
+    "moved": {0: "batch", 2: "height_16", 3: "width_16"},
+    "share": {},
+    "size": {},
     "quality": {0: "batch"},
     "preference": {0: "views"},
 }
@@ -46,6 +51,22 @@ def decoder_onnx(codec: Codec, opset: int = OPSET) -> bytes:
 def folded_decoder_onnx(codec: Codec, preference: float, opset: int = OPSET) -> bytes:
     """The decoder engine at one preference: (z, r, quality) -> image."""
     return finished(folded_decoder_graph(frozen(codec), preference, opset))
+
+
+def refiner_onnx(codec: Codec, weights: Tensor, opset: int = OPSET) -> bytes:
+    """One step of `encode --effort`: (image, z, index, quality, offset, share, size) -> (moved, r); see `RefinerView`."""
+    symbols = _symbols(codec.config)
+    latent = symbols["r"]
+    inputs = {
+        "image": torch.zeros(1, EXAMPLE_SIDE, EXAMPLE_SIDE, 3, dtype=torch.uint8),
+        "z": symbols["z"],
+        "index": latent,
+        "quality": symbols["quality"],
+        "offset": latent.float(),
+        "share": torch.zeros(1),
+        "size": torch.ones(1),
+    }
+    return finished(_traced(RefinerView(frozen(codec), weights), inputs, ["moved", "r"], opset))
 
 
 def encoder_graph(codec: Codec, opset: int) -> onnx.ModelProto:

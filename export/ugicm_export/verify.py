@@ -9,11 +9,14 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 import torch
-from ugicm_coder import EntropyModel
+import torch.nn.functional as F
+from ugicm_coder import QUALITY_STEPS, EntropyModel
 
 from ugicm_export.pictures import sample_pictures
 from ugicm_train.config import NetworkConfig
-from ugicm_train.model.codec import Codec
+from ugicm_train.model.codec import PATCH, Codec
+from ugicm_train.model.entropy import index_to_scale
+from ugicm_train.model.refine import refine, schedule
 
 LEVELS = (5, 31.125, 60)
 """Whole ones and one between."""
@@ -22,6 +25,9 @@ SYMBOL_TOLERANCE = 1e-4
 """Largest share of symbols that may differ: a value within float rounding of a half rounds either way."""
 PIXEL_TOLERANCE = 1e-4
 """Largest share of samples that may differ."""
+REFINED_EFFORT = 3
+REFINED_TOLERANCE = 1e-3
+"""Largest share of symbols that may differ after `REFINED_EFFORT` steps: each rounds, and the next starts from the outcome."""
 PIXEL_STEPS = 1
 """Largest difference of a sample, in steps of 1/255, unless another is asked for."""
 
@@ -157,3 +163,40 @@ def verify_folded(decoder: bytes, folded: bytes, preference: float, config: Netw
                 f"the decoder folded to preference {preference} differs from decoder.onnx in {int((difference > 0).sum())} "
                 f"of {view.size} samples, by up to {int(difference.max())} steps; nothing was written"
             )
+
+
+@torch.no_grad()
+def verify_refiner(
+    codec: Codec, weights: torch.Tensor, refiner: bytes, progress: Callable[[str], None] = lambda text: None
+) -> dict[str, Any]:
+    """Compare `REFINED_EFFORT` steps of the engine with `refine`; counts for the manifest, or VerificationError."""
+    run = _session(refiner)
+    symbols = differing = 0
+    for picture in sample_pictures():
+        patches = F.pixel_unshuffle(torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255, PATCH)
+        for level in LEVELS:
+            levels = torch.tensor([level])
+            z, r = codec.encode_patches(patches, levels)
+            index = codec.scale_network(z, levels)
+            weight = weights[(levels * QUALITY_STEPS).long()]
+            expected = refine(codec, patches, z, index_to_scale(index), levels, weight, REFINED_EFFORT)
+            feeds = {
+                "image": picture[None],
+                "z": z.numpy().astype(np.int32),
+                "index": index.numpy().astype(np.int32),
+                "quality": np.array([level], np.float32),
+                "offset": np.zeros(r.shape, np.float32),
+            }
+            for share, step in schedule(REFINED_EFFORT):
+                steps = {"share": np.array([share], np.float32), "size": np.array([step], np.float32)}
+                feeds["offset"], found = run(**feeds, **steps)
+            size, different = _count(found, expected.numpy())
+            symbols += size
+            differing += different
+    progress(f"verified {symbols} refined symbols, {differing} of them differ")
+    if differing > REFINED_TOLERANCE * symbols:
+        raise VerificationError(
+            f"{differing} of {symbols} symbols of refiner.onnx differ from torch after {REFINED_EFFORT} steps "
+            f"(allowed share {REFINED_TOLERANCE}); nothing was written"
+        )
+    return {"effort": REFINED_EFFORT, "symbols": symbols, "differing_symbols": differing}

@@ -6,9 +6,12 @@ import copy
 
 import torch
 from torch import Tensor, nn
+from ugicm_coder import QUALITY_STEPS
 
 from ugicm_train.model.codec import PATCH, PIXELS, Codec
 from ugicm_train.model.condition import PreferenceCondition
+from ugicm_train.model.entropy import index_to_scale
+from ugicm_train.model.refine import refine_step, residual
 
 
 def pixel_order() -> Tensor:
@@ -40,11 +43,35 @@ class EncoderView(nn.Module):
         self.codec = codec
 
     def forward(self, image: Tensor, quality: Tensor) -> tuple[Tensor, Tensor]:
-        batch, height, width, _ = image.shape
-        rows = image.reshape(batch, height // PATCH, PATCH, width // PATCH, 3 * PATCH).permute(0, 1, 3, 2, 4)
-        patches = rows.reshape(batch, height // PATCH, width // PATCH, PIXELS).permute(0, 3, 1, 2)
-        z, r = self.codec.encode_patches(patches.float() / 255, quality)
+        z, r = self.codec.encode_patches(_patches(image), quality)
         return z.to(torch.int32), r.to(torch.int32)
+
+
+class RefinerView(nn.Module):
+    """One refinement step and the symbols after it: (image, z, index, quality, offset, share, size) -> (offset, r).
+
+    image uint8 (N,H,W,3); z and index int32, (N,Z,H/64,W/64) and (N,M,H/16,W/16), as they will be coded; quality float32 (N,);
+    offset float32 (N,M,H/16,W/16) of the latent from what the analysis gives, zeros at first; share and size float32 (1,), see
+    `refine_step`. r int32 (N,M,H/16,W/16).
+    """
+
+    weights: Tensor
+
+    def __init__(self, codec: Codec, weights: Tensor) -> None:
+        """`codec` must be `frozen`; weights (505,) as `level_weights` gives them."""
+        super().__init__()
+        self.codec = codec
+        self.register_buffer("weights", weights)
+
+    def forward(
+        self, image: Tensor, z: Tensor, index: Tensor, quality: Tensor, offset: Tensor, share: Tensor, size: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        patches, z = _patches(image), z.float()
+        start = self.codec.analysis(patches, quality)
+        weight = self.weights[(quality * QUALITY_STEPS).long()]
+        scale = index_to_scale(index.float())
+        y = refine_step(self.codec, patches, start + offset, z, scale, quality, weight, share, size)
+        return y - start, residual(self.codec, y, z, quality).to(torch.int32)
 
 
 class DecoderView(nn.Module):
@@ -80,6 +107,13 @@ class FoldedDecoderView(nn.Module):
 
     def forward(self, z: Tensor, r: Tensor, quality: Tensor) -> Tensor:
         return _pixels(self.codec.decode_patches(z.float(), r.float(), quality, torch.zeros_like(quality)))
+
+
+def _patches(image: Tensor) -> Tensor:
+    """uint8 (N,8h,8w,3) -> patches (N,192,h,w) in [0,1], channels in `pixel_order`."""
+    batch, height, width, _ = image.shape
+    rows = image.reshape(batch, height // PATCH, PATCH, width // PATCH, 3 * PATCH).permute(0, 1, 3, 2, 4)
+    return rows.reshape(batch, height // PATCH, width // PATCH, PIXELS).permute(0, 3, 1, 2).float() / 255
 
 
 def _pixels(patches: Tensor) -> Tensor:

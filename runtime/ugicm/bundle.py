@@ -4,6 +4,7 @@
     encoder.onnx    (image, quality) -> (z, r)
     decoder.onnx    (z, r, quality, preference) -> image
     entropy.bin     scale network and coding tables, read by `ugicm_coder.EntropyModel`
+    refiner.onnx    (image, z, index, quality, offset, share, size) -> (moved, r), for encoding with an effort; may be absent
 
 and, listed in the manifest where they exist, the same engines in another precision (`encoder.int8.onnx`) and decoders
 for one preference only (`decoder.human.onnx`: (z, r, quality) -> image).
@@ -22,7 +23,7 @@ from typing import Any
 
 from .errors import BundleError
 from .files import write_bytes
-from .manifest import ENTROPY, FP32, NAME, Manifest, ManifestError, parse_manifest
+from .manifest import ENTROPY, FP32, NAME, REFINER, Manifest, ManifestError, parse_manifest
 
 DEFAULT_PATH = Path(__file__).parent / "default_bundle"
 PATH_VARIABLE = "UGICM_BUNDLE"
@@ -91,6 +92,14 @@ class Bundle:
         """`encoder.onnx` or `decoder.onnx` in one of `variants`; raises `BundleError` if it is not there."""
         self._check_variant(variant)
         return self.read(name if variant == FP32 else self.manifest.variants[variant][name])
+
+    def refiner(self) -> bytes:
+        """`refiner.onnx`, in fp32 whatever the variant; raises `BundleError` if it is not there."""
+        if REFINER not in self.manifest.files:
+            raise BundleError(
+                f"bundle '{self.path}' has no {REFINER}, which an effort above 0 needs; export it again without --no-refiner"
+            )
+        return self.read(REFINER)
 
     def folded_decoder(self, preference: float, variant: str = FP32) -> bytes | None:
         """The decoder (z, r, quality) -> image made for exactly this preference, None if the bundle has none.

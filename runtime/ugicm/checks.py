@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 QUALITY_MAX = 100
 MAX_THREADS = 1024
+MAX_EFFORT = 16
 
 _Value = TypeVar("_Value")
 

@@ -73,6 +73,13 @@ def _add_encode(commands: Any) -> None:
     rate.add_argument(
         "--target-bpp", type=_positive, metavar="BPP", help="best quality of at most so many bits per pixel"
     )
+    encode.add_argument(
+        "--effort",
+        type=int,
+        default=0,
+        metavar="N",
+        help="steps, 0..16, spent on a better stream for eyes, each about as long as three decodings (default: 0)",
+    )
     encode.add_argument("--strip", action="store_true", help="keep no Exif, XMP or colour profile; colours become sRGB")
     _add_force(encode)
     _add_engine_options(encode)

@@ -19,11 +19,11 @@ from .bitstream import (
     serialise,
 )
 from .bundle import Bundle
-from .checks import as_array, check_limit, check_threads, for_each, quality_to_level
+from .checks import MAX_EFFORT, as_array, check_limit, check_threads, for_each, quality_to_level
 from .engines import EngineOptions, Engines, Progress, no_progress
 from .entropy import Clock, NoClock, Symbols
 from .errors import ImageError, OptionError, UnsupportedVersionError, WrongModelError
-from .manifest import DECODER, ENCODER, FP32
+from .manifest import DECODER, ENCODER, FP32, REFINER
 from .session import DEFAULT_PROVIDERS, ONNXRUNTIME, Provider, check_engine, provider_names
 from .tiles import DEFAULT_TILE_PIXELS, MIN_TILE_PIXELS, Rect, Region, cells, check_region
 
@@ -112,9 +112,9 @@ class Codec:
             "tile_pixels": options.tile_pixels,
         }
 
-    def prepare(self, encode: bool = False, decode: bool = False) -> None:
+    def prepare(self, encode: bool = False, decode: bool = False, refine: bool = False) -> None:
         """Load engines now instead of at first use, to notice a missing runtime before any picture is touched."""
-        for name, wanted in ((ENCODER, encode), (DECODER, decode)):
+        for name, wanted in ((ENCODER, encode), (DECODER, decode), (REFINER, refine)):
             if wanted:
                 self._engines.load(name)
 
@@ -127,6 +127,7 @@ class Codec:
         image: "np.ndarray | Image",
         quality: float = 50,
         *,
+        effort: int = 0,
         boxes: Sequence[Box] = (),
         progress: Progress = no_progress,
     ) -> bytes:
@@ -134,10 +135,12 @@ class Codec:
 
         image: (H, W, 3) uint8 sRGB array, or a Pillow image (see `ugicm.image`; what had to change is warned about).
         quality: 0 (smallest) .. 100 (best). boxes: data to carry after the picture.
-        progress: called with (tiles done, tiles in all).
-        Raises `ImageError`, `OptionError`, `TooLargeError`, `EngineError`.
+        effort: 0..16 steps, each about three decodings long, that look for symbols which cost less and show the picture better
+        to people; decoding is the same (docs/refinement.md says what is won). Needs a bundle with `refiner.onnx`.
+        progress: called with (tiles done, tiles in all), a tile of an effort counting once for each step.
+        Raises `ImageError`, `OptionError`, `TooLargeError`, `EngineError`, and `BundleError` without `refiner.onnx`.
         """
-        return self.encode_timed(image, quality, NoClock(), boxes, progress)
+        return self.encode_timed(image, quality, NoClock(), boxes, progress, effort)
 
     def encode_to_size(
         self,
@@ -145,21 +148,21 @@ class Codec:
         target_bytes: int | None = None,
         *,
         target_bpp: float | None = None,
+        effort: int = 0,
         boxes: Sequence[Box] = (),
         progress: Progress = no_progress,
     ) -> bytes:
         """Encode one picture at the best rate level whose whole stream has at most the wanted size.
 
         Give bytes, or bits per pixel of the true size. Levels are searched in eighths, which differ by less than 1% in size
-        unless the picture is tiny: that is how far below the target a stream may stay. At most 8 engine passes. Raises as
-        `encode`, and `OptionError` if even the lowest level is too large.
+        unless the picture is tiny: that is how far below the target a stream may stay. At most 8 engine passes, each with the
+        whole `effort`. Raises as `encode`, and `OptionError` if even the lowest level is too large.
         """
         array = self._checked(image)
         target = rate.check_target(target_bytes, target_bpp, array.shape[0] * array.shape[1])
 
         def encode(step: int) -> bytes:
-            (symbols,) = self._engines.analyse([array], [step / QUALITY_STEPS], NoClock(), progress)
-            return self._write(array, symbols, boxes, NoClock())
+            return self._encode(array, step / QUALITY_STEPS, effort, boxes, NoClock(), progress)
 
         return rate.search(encode, target)
 
@@ -238,11 +241,10 @@ class Codec:
         clock: Clock,
         boxes: Sequence[Box] = (),
         progress: Progress = no_progress,
+        effort: int = 0,
     ) -> bytes:
         """`encode`, telling `clock` of the stages engine, scale_network and entropy_coding."""
-        array = self._checked(image)
-        (symbols,) = self._engines.analyse([array], [quality_to_level(quality)], clock, progress)
-        return self._write(array, symbols, boxes, clock)
+        return self._encode(self._checked(image), quality_to_level(quality), effort, boxes, clock, progress)
 
     def decode_timed(
         self,
@@ -281,6 +283,19 @@ class Codec:
         array = as_array(image)
         check_size(array.shape[1], array.shape[0], self._max_pixels)
         return array
+
+    def _encode(
+        self, array: np.ndarray, level: float, effort: int, boxes: Sequence[Box], clock: Clock, progress: Progress
+    ) -> bytes:
+        check_limit("effort", effort, 0, MAX_EFFORT)
+        if not effort:
+            (symbols,) = self._engines.analyse([array], [level], clock, progress)
+            return self._write(array, symbols, boxes, clock)
+        self.prepare(refine=True)
+        (symbols,) = self._engines.analyse([array], [level], clock)
+        with clock.stage("scale_network"):
+            indexes = self._model.scale_indexes(symbols.z, symbols.level)
+        return self._write(array, self._engines.refine(array, symbols, indexes, effort, clock, progress), boxes, clock)
 
     def _write(self, array: np.ndarray, symbols: Symbols, boxes: Sequence[Box], clock: Clock) -> bytes:
         z, bands = entropy.encode(self._model, symbols, DEFAULT_BAND_HEIGHT, self._options.threads, clock)

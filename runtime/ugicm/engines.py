@@ -11,7 +11,7 @@ from .bitstream import MULTIPLE, padded
 from .bundle import Bundle
 from .entropy import LATENT_ROWS_PER_UNIT, Clock, Symbols
 from .errors import EngineError
-from .manifest import DECODER, ENCODER, FP32
+from .manifest import DECODER, ENCODER, FP32, REFINER
 from .session import DEFAULT_PROVIDERS, ONNXRUNTIME, Engine, Provider, open_engine
 from .tiles import CELL_PIXELS, DEFAULT_TILE_PIXELS, HALO_LIMIT, Rect, Tile, cells, covering, grown, plan
 
@@ -21,6 +21,7 @@ _ORIGIN = Rect(0, 0, 0, 0)
 _PORTS = {
     ENCODER: (("image", "quality"), ("z", "r")),
     DECODER: (("z", "r", "quality", "preference"), ("image",)),
+    REFINER: (("image", "z", "index", "quality", "offset", "share", "size"), ("moved", "r")),
 }
 
 
@@ -49,7 +50,7 @@ class Engines:
         self._loaded: dict[str, Engine] = {}
         self._lock = threading.Lock()
         encode, decode = (-(-min(pixels, HALO_LIMIT) // MULTIPLE) for pixels in bundle.manifest.halo)
-        self._halo = {ENCODER: encode, DECODER: decode}
+        self._halo = {ENCODER: encode, DECODER: decode, REFINER: encode}
 
     def load(self, name: str) -> Engine:
         """The engine `name`, loaded on first use; raises `EngineError` and `BundleError`."""
@@ -60,7 +61,7 @@ class Engines:
                 self._loaded[name] = open_engine(
                     options.engine,
                     name,
-                    self._bundle.engine(name, options.variant),
+                    self._bundle.refiner() if name == REFINER else self._bundle.engine(name, options.variant),
                     inputs=inputs,
                     outputs=outputs,
                     threads=options.threads,
@@ -93,6 +94,44 @@ class Engines:
                 symbols.r[_planes(_latent(core))] = r[i][_planes(_latent(core), _latent(outer))]
         progress(len(tiles), len(tiles))
         return found
+
+    def refine(
+        self,
+        image: np.ndarray,
+        symbols: Symbols,
+        indexes: np.ndarray,
+        effort: int,
+        clock: Clock,
+        progress: Progress = no_progress,
+    ) -> Symbols:
+        """Symbols of the same level that code a (H, W, 3) uint8 picture better, after `effort` steps; z stays as it is.
+
+        indexes: scale indexes (M, H/16, W/16) that the r of this z is coded with.
+        """
+        whole = cells(*image.shape[:2])
+        r = np.empty_like(symbols.r)
+        tiles = self._plan(REFINER, whole, whole, 1)
+        done, total = 0, len(tiles) * effort
+        for core, outer in tiles:
+            fine, around = _latent(core), _latent(outer)
+            feeds = {
+                "image": cut(image, outer.scaled(MULTIPLE))[None],
+                "z": _batch([symbols.z[_planes(outer)]]),
+                "index": _batch([indexes[_planes(around)]]),
+                "quality": np.array([symbols.level], np.float32),
+                "offset": np.zeros((1, len(r), around.bottom - around.top, around.right - around.left), np.float32),
+            }
+            for step in range(effort):
+                progress(done, total)
+                feeds["share"] = np.array([step / max(effort - 1, 1)], np.float32)
+                feeds["size"] = np.array([effort**-0.5], np.float32)
+                with clock.stage("engine"):
+                    feeds["offset"], found = self.load(REFINER).run(feeds, release=len(tiles) > 1)
+                done += 1
+            _check_output("r", found, feeds["index"].shape, np.int32, MAX_RESIDUAL)
+            r[_planes(fine)] = found[0][_planes(fine, around)]
+        progress(total, total)
+        return symbols._replace(r=r)
 
     def synthesise(
         self,

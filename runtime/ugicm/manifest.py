@@ -13,6 +13,8 @@ NAME = "manifest.json"
 ENCODER = "encoder.onnx"
 DECODER = "decoder.onnx"
 ENTROPY = "entropy.bin"
+REFINER = "refiner.onnx"
+"""What `encode` with an effort needs; a bundle may do without."""
 REQUIRED_FILES = (ENCODER, DECODER, ENTROPY)
 FP32 = "fp32"
 """The variant every bundle has: encoder.onnx and decoder.onnx themselves."""

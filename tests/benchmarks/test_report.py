@@ -187,3 +187,13 @@ def test_missing_data_is_one_sentence(tmp_path):
     assert done.returncode == 1
     assert "there is no folder" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_an_effort_has_a_table_of_its_own(store, tmp_path):
+    save_rd(store, "ugicm-effort8", 0.4, OURS)
+    report.write(store, tmp_path / "results.md")
+    text = (tmp_path / "results.md").read_text()
+    assert text.count("BD-rate of UG-ICM (PCHIP") == 1
+    (table,) = re.findall(r"BD-rate of UG-ICM, effort 8 \(PCHIP.*?\n\n(.*?)\n\n", text, re.DOTALL)
+    assert re.search(r"UG-ICM +\| -20.0 %", table)
+    assert re.search(r"AVIF +\| -60.0 %", table)

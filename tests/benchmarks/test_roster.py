@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 
 from benchmarks.config import Config
@@ -35,3 +36,17 @@ def test_avif_brings_its_whole_colour_to_rate_distortion_alone():
 def test_a_plain_bundle_that_is_not_there_is_named(tmp_path):
     with pytest.raises(BenchmarkError, match="nowhere"):
         contestants(Config(plain_bundle=tmp_path / "nowhere", codecs=("jpeg",)), "rd")
+
+
+def test_an_effort_takes_part_behind_none(bundle):
+    config = Config(bundle=bundle, codecs=("ugicm", "jpeg"), preferences=(0.0, 1.0), efforts=(2,))
+    ours, refined, _ = contestants(config, "tasks")
+    assert ours.views == ("ugicm-human", "ugicm-machine")
+    assert refined.views == ("ugicm-human-effort2", "ugicm-machine-effort2")
+    assert refined.settings()["codec"] == f"{ours.settings()['codec']}, effort 2"
+    assert [one.name for one in contestants(config, "rd")] == ["ugicm", "ugicm-effort8", "jpeg"]
+    assert contestants(config, "rd")[1].views == ("ugicm-human-effort8",)
+    picture = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    data = refined.encode(picture, 50)
+    assert data == ours.codec.encode(picture, 50, effort=2)
+    assert refined.decode(data, "ugicm-machine-effort2").shape == picture.shape

@@ -20,6 +20,8 @@ from ugicm_export.verify import VerificationError
 
 from ugicm_train.checkpoint import CheckpointError, load_codec, save_weights
 from ugicm_train.model.codec import Codec
+from ugicm_train.model.entropy import index_to_scale
+from ugicm_train.model.refine import level_weights, refine
 
 QUIET = {"progress": lambda text: None}
 
@@ -190,3 +192,39 @@ def test_damaged_checkpoints_are_refused(checkpoint: Path, tmp_path: Path) -> No
             export_bundle(tmp_path, tmp_path / "b", **QUIET)
         (tmp_path / name).write_bytes((checkpoint / name).read_bytes())
     assert not (tmp_path / "b").exists()
+
+
+def test_the_runtime_refines_as_torch_does(checkpoint: Path, bundle: Path) -> None:
+    runtime = ugicm.Codec.open(bundle, threads=1)
+    codec = rounded_to_half(load_codec(checkpoint)[0])
+    picture = list(sample_pictures())[1]
+    z, r, level = runtime.decode_symbols(runtime.encode(picture, quality=70, effort=3))
+    patches = torch.nn.functional.pixel_unshuffle(torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255, 8)
+    levels = torch.tensor([level])
+    with torch.no_grad():
+        hyper, first = codec.encode_patches(patches, levels)
+        weight = level_weights([], codec.config.quality_knots)[(8 * levels).long()]
+        scale = index_to_scale(codec.scale_network(hyper, levels))
+        expected = refine(codec, patches, hyper, scale, levels, weight, 3)
+    assert (z != hyper[0].numpy()).mean() < 1e-3
+    assert (r != expected[0].numpy()).mean() < 1e-3
+    assert (first != expected).float().mean() > 0.01
+
+
+def test_a_refiner_that_computes_something_else_fails_the_export(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    genuine = exporter.refiner_onnx
+    monkeypatch.setattr(exporter, "refiner_onnx", lambda codec, weights, opset: genuine(codec, 2 * weights, opset))
+    with pytest.raises(VerificationError, match=r"symbols of refiner\.onnx differ from torch after 3 steps"):
+        export_bundle(checkpoint, tmp_path / "b", **QUIET)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_bundle_without_refiner_takes_no_effort(checkpoint: Path, bundle: Path, tmp_path: Path) -> None:
+    manifest = export_bundle(checkpoint, tmp_path / "b", request=Request(refiner=False, skip_verify=True), **QUIET)
+    assert "refiner.onnx" not in manifest.files
+    small, picture = ugicm.Codec.open(tmp_path / "b", threads=1), next(iter(sample_pictures()))
+    assert small.encode(picture) == ugicm.Codec.open(bundle, threads=1).encode(picture)
+    with pytest.raises(ugicm.BundleError, match=r"has no refiner.onnx, .* export it again without --no-refiner"):
+        small.encode(picture, effort=1)

@@ -1,0 +1,78 @@
+"""What an encoding effort wins and costs on Kodak: `python -m benchmarks.effort`.
+
+Bytes of whole streams at equal PSNR of the human view (BD-rate over all levels), and the time of an encoding as a multiple of
+one without effort and of a decoding, all in one run on one thread.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import fmean
+from time import perf_counter
+
+import numpy as np
+
+from . import datasets
+from .bd_rate import bd_rate, bd_score
+from .config import DEFAULT_DATA
+from .errors import BenchmarkError
+from .markdown import percent, table
+from .metrics import bits_per_pixel, psnr
+from .ours import HUMAN, LADDERS, UgicmCodec, view_name
+
+
+def measure(bundle: Path | None, efforts: Sequence[int], images: Sequence[np.ndarray]) -> list[list[str]]:
+    """One row per effort: saved bytes, gained dB, and times of encoding; the first effort is what all are compared with."""
+    rows, anchor, first = [], None, 0.0
+    for effort in efforts:
+        codec = UgicmCodec(bundle, effort=effort)
+        codec.decode(codec.encode(images[0], 50), view_name(HUMAN, effort))
+        rates, scores, encoding, decoding = [], [], 0.0, 0.0
+        for quality in LADDERS["rd"]:
+            found = []
+            for image in images:
+                start = perf_counter()
+                data = codec.encode(image, quality)
+                middle = perf_counter()
+                view = codec.decode(data, view_name(HUMAN, effort))
+                decoding += perf_counter() - middle
+                encoding += middle - start
+                found.append((bits_per_pixel(data, image), psnr(image, view)))
+            rates.append(fmean(rate for rate, _ in found))
+            scores.append(fmean(score for _, score in found))
+        curve = rates, scores
+        anchor, first = anchor or curve, first or encoding
+        saved, gained = bd_rate(anchor, curve).percent, bd_score(anchor, curve)
+        rows.append(
+            [str(effort), percent(saved), f"{gained:+.2f} dB", f"{encoding / first:.1f}", f"{encoding / decoding:.1f}"]
+        )
+        print(f"effort {effort}: {percent(saved)}", file=sys.stderr, flush=True)
+    return rows
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the table; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.effort", description=__doc__)
+    parser.add_argument("--bundle", type=Path, help="our model, folder or .zip (default: the one inside ugicm)")
+    parser.add_argument("--data", type=Path, default=DEFAULT_DATA, help="folder with eval/")
+    parser.add_argument("--efforts", type=int, nargs="+", default=[0, 1, 2, 4, 8, 16], help="the first is compared with")
+    parser.add_argument("--stride", type=int, default=3, help="use every n-th picture (default: %(default)s)")
+    options = parser.parse_args(arguments)
+    try:
+        dataset = datasets.kodak(options.data, max(1, options.stride))
+        images = [datasets.read_rgb(file) for file in dataset.files]
+        rows = measure(options.bundle, options.efforts, images)
+    except BenchmarkError as error:
+        print(f"benchmarks.effort: {error}", file=sys.stderr)
+        return 1
+    print(f"{len(images)} pictures of {dataset.name}\n")
+    head = ["effort", "bytes at equal PSNR", "PSNR at equal bytes", "time to encode, of effort 0", "of one decoding"]
+    print("\n".join(table(head, rows)))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,33 @@
+import re
+
+import numpy as np
+
+from benchmarks import effort
+from benchmarks.config import ROOT
+from benchmarks.datasets import read_rgb
+from benchmarks.markdown import in_order, label
+
+
+def test_an_effort_saves_bytes_and_takes_time(bundle):
+    photo = read_rgb(ROOT / "examples" / "kodim23.png")[:192, 256:448]
+    (none, two) = effort.measure(bundle, [0, 2], [np.ascontiguousarray(photo)])
+    assert none[:4] == ["0", "+0.0 %", "+0.00 dB", "1.0"]
+    assert two[0] == "2"
+    assert re.fullmatch(r"-\d+\.\d %", two[1])
+    assert float(two[2].split()[0]) > 0.02
+    assert float(two[3]) > 2
+    assert float(two[4]) > 2
+
+
+def test_names_of_efforts_are_read_and_sorted():
+    names = ["avif", "ugicm-machine-effort2", "ugicm-human-effort2", "ugicm-machine", "ugicm-0.5", "ugicm-human"]
+    found = [one["name"] for one in in_order({name: {"name": name} for name in names})]
+    assert found == ["ugicm-human", "ugicm-human-effort2", "ugicm-0.5", "ugicm-machine", "ugicm-machine-effort2", "avif"]
+    assert label("ugicm-effort8") == "UG-ICM, effort 8"
+    assert label("ugicm-machine-effort2") == "UG-ICM, machine view, effort 2"
+
+
+def test_what_cannot_be_measured_is_said(capsys, tmp_path):
+    for words, reason in ((["--data", str(tmp_path)], str(tmp_path)), (["--bundle", "nowhere", "--stride", "24"], "nowhere")):
+        assert effort.main(words) == 1
+        assert reason in capsys.readouterr().err

@@ -1,0 +1,89 @@
+"""Refinement: its gradient against autograd, what a few steps win, and the weights of the levels."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from tiny_train import NETWORK
+
+from ugicm_train.checkpoint import load_codec
+from ugicm_train.config import LAMBDA_MAX, LAMBDA_MIN, rate_lambda
+from ugicm_train.data import read_image
+from ugicm_train.model.codec import Codec
+from ugicm_train.model.entropy import index_to_scale, symbol_bits
+from ugicm_train.model.refine import level_weights, refine, schedule, squared_error_gradient
+
+ROOT = Path(__file__).parents[2]
+SHIPPED = ROOT / "models" / "nano"
+
+
+def latent(codec: Codec, height: int, width: int) -> torch.Tensor:
+    return torch.randn(2, codec.config.latent, height, width, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize("blocks16", [0, 1])
+def test_the_gradient_is_that_of_autograd(blocks16: int) -> None:
+    torch.manual_seed(0)
+    codec = Codec(replace(NETWORK, synthesis16=blocks16)).eval().double()
+    assert len(codec.synthesis.blocks16) == blocks16
+    level, y = torch.tensor([3, 50]), latent(codec, 4, 6).double().requires_grad_(True)
+    patches = torch.rand(2, 192, 8, 12, dtype=torch.float64)
+    view = codec.synthesis.patches(y, level, torch.zeros(2, dtype=torch.float64))
+    (expected,) = torch.autograd.grad((view - patches).square().sum(), y)
+    found = squared_error_gradient(codec.synthesis, y, level, patches)
+    assert expected.abs().max() > 1e-3
+    torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.skipif(not SHIPPED.exists(), reason="this checkout has no trained model")
+@pytest.mark.parametrize(("level", "least"), [(14, 0.01), (34, 0.01), (54, 0.04)])
+@torch.no_grad()
+def test_steps_lower_the_cost_of_a_photo(level: int, least: float) -> None:
+    """Cost in bits: those of the symbols plus the weighted squared error of the human view."""
+    codec, history = load_codec(SHIPPED)
+    photo = read_image(ROOT / "examples" / "kodim23.png")[:256, 256:512]
+    patches = F.pixel_unshuffle(torch.tensor(photo).permute(2, 0, 1)[None].float() / 255, 8)
+    levels = torch.tensor([level])
+    weight = level_weights(history, codec.config.quality_knots)[8 * levels]
+    z, r = codec.encode_patches(patches, levels)
+    scale = index_to_scale(codec.scale_network(z, levels))
+
+    def cost(r: torch.Tensor) -> float:
+        view = codec.decode_patches(z, r, levels, torch.zeros(1)).clamp(0, 1)
+        return float(symbol_bits(r, scale).sum() + weight * (view - patches).square().sum())
+
+    assert torch.equal(refine(codec, patches, z, scale, levels, weight, 0), r)
+    costs = [cost(refine(codec, patches, z, scale, levels, weight, effort)) for effort in (0, 2, 8)]
+    assert costs[1] < (1 - least) * costs[0]
+    assert costs[2] < costs[1]
+
+
+def test_the_schedule_rounds_last_and_shortens_its_steps() -> None:
+    assert schedule(0) == []
+    assert schedule(1) == [(0.0, 1.0)]
+    assert schedule(4) == [(0.0, 0.5), (1 / 3, 0.5), (2 / 3, 0.5), (1.0, 0.5)]
+
+
+def test_levels_weigh_what_training_gave_them() -> None:
+    pixels = 255**2 / 3
+    plain = level_weights([{"stage": "none"}], 3)
+    assert plain.shape == (505,)
+    assert plain[0] == pytest.approx(LAMBDA_MIN * pixels)
+    assert plain[-1] == pytest.approx(LAMBDA_MAX * pixels)
+    assert (plain[1:] > plain[:-1]).all()
+    other = level_weights([{"stage": "semantic", "lambda_min": 0.001, "lambda_max": 0.1}, {"stage": "blend"}], 3)
+    assert other[0] == pytest.approx(0.001 * pixels)
+    assert other[-1] == pytest.approx(0.1 * pixels)
+
+
+def test_reach_moves_the_weights_below_the_second_knot() -> None:
+    plain, moved = level_weights([], 3), level_weights([{"stage": "reach", "below": 4.0}], 3)
+    assert moved[0] == pytest.approx(float(rate_lambda(torch.tensor(-4.0))) * 255**2 / 3)
+    assert (moved[: 8 * 31] < plain[: 8 * 31]).all()
+    assert torch.equal(moved[8 * 32 :], plain[8 * 32 :])
+    again = level_weights([{"stage": "reach", "below": 4.0}, {"stage": "semantic", "lambda_min": 0.001, "lambda_max": 0.1}], 3)
+    assert again[0] == pytest.approx(0.001 * 255**2 / 3)

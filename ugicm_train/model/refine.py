@@ -1,0 +1,133 @@
+"""Refinement: move a picture's latent so that its stream costs less and its human view errs less, with the decoder in the loop.
+
+The analysis gives every picture a good latent, not its best one (the amortisation gap; Campos et al., "Content adaptive
+optimization for neural image compression", CVPRW 2019). A few gradient steps on bits plus lambda times the squared error close
+part of it. Only the symbols change: the format, the decoder and its speed stay as they are.
+
+Two choices make a few steps enough (docs/refinement.md has the measurements). The squared error is taken at the latent itself
+at first and, step by step, at its rounding, which symbols of a small scale see from the first step on. And the bits of a symbol
+count as those of a Gaussian that is smeared by the rounding, whose gradient is a quotient.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from ugicm_coder import QUALITY_STEPS
+
+from ugicm_train.config import LAMBDA_MAX, LAMBDA_MIN, QUALITY_LEVELS, rate_lambda
+from ugicm_train.model.codec import RESIDUAL_MAX, Codec, Synthesis
+from ugicm_train.model.layers import SLOPE, Pointwise, ResidualBlock
+
+STEP_LARGE, STEP_SMALL = 0.034, 0.0057
+"""Step sizes for symbols of a scale far above and far below `TURN`, in one refinement step; n steps take 1/sqrt(n) of it."""
+TURN = 0.7
+"""The scale between symbols that are mostly coded and symbols that are mostly zero."""
+FARTHEST = 0.5
+"""Longest way of a symbol in one step, so that a network whose errors weigh more than usual cannot throw it off."""
+ROUNDING_VARIANCE = 1 / 12
+
+Pull = Callable[[Tensor], Tensor]
+
+
+def schedule(effort: int) -> list[tuple[float, float]]:
+    """(share, size) of each of `effort` steps, for `refine_step`."""
+    return [(step / max(effort - 1, 1), effort**-0.5) for step in range(effort)]
+
+
+def level_weights(history: Sequence[Mapping[str, Any]], knots: int) -> Tensor:
+    """Bits per unit of summed squared error (samples in [0, 1]) that training weighed each level with: (505,), levels in eighths.
+
+    `history` is that of the checkpoint: its last lambdas count, and `reach` moves the levels below the second of `knots` down.
+    """
+    lowest, highest, moved = LAMBDA_MIN, LAMBDA_MAX, 0.0
+    for stage in history:
+        if "lambda_max" in stage:
+            lowest, highest, moved = stage["lambda_min"], stage["lambda_max"], 0.0
+        elif stage["stage"] == "reach":
+            moved += stage["below"]
+    levels = torch.arange(QUALITY_STEPS * (QUALITY_LEVELS - 1) + 1) / QUALITY_STEPS
+    knot = (QUALITY_LEVELS - 1) / (knots - 1)
+    levels = levels - moved * (1 - levels / knot).clamp(min=0)
+    return rate_lambda(levels, lowest, highest) * 255**2 / 3
+
+
+def refine(codec: Codec, patches: Tensor, z: Tensor, scale: Tensor, level: Tensor, weight: Tensor, effort: int) -> Tensor:
+    """Symbols r (N,M,h,w) after `effort` steps from the analysis of `patches`; arguments as in `refine_step`."""
+    y = codec.analysis(patches, level)
+    for share, size in schedule(effort):
+        y = refine_step(codec, patches, y, z, scale, level, weight, torch.tensor(share), torch.tensor(size))
+    return residual(codec, y, z, level)
+
+
+def residual(codec: Codec, y: Tensor, z: Tensor, level: Tensor) -> Tensor:
+    """The symbols r (N,M,h,w), integer-valued floats, that code a latent y."""
+    y_hat, mean = codec.mean_network(z, level, lambda step_mean, mask: torch.floor(y - step_mean + 0.5))
+    return torch.floor(y_hat - mean + 0.5).clamp(-RESIDUAL_MAX, RESIDUAL_MAX)
+
+
+def refine_step(
+    codec: Codec, patches: Tensor, y: Tensor, z: Tensor, scale: Tensor, level: Tensor, weight: Tensor, share: Tensor, size: Tensor
+) -> Tensor:
+    """One step: y (N,M,h,w) -> y of the same shape, for pictures as patches (N,192,2h,2w) in [0,1].
+
+    z (N,Z,h/4,w/4) and scale (N,M,h,w) as they will be coded; level (N,). weight (N,): bits per unit of summed squared error.
+    share, size: scalars of the schedule, the part of the rounding that the squared error sees and the factor of the step.
+    """
+    _, mean = codec.mean_network(z, level, lambda step_mean, mask: torch.floor(y - step_mean + 0.5))
+    offset = y - mean
+    dead = 1 / (1 + (scale / TURN).square())
+    seen = y + share * dead * (torch.floor(offset + 0.5) - offset)
+    bits = offset / ((scale.square() + ROUNDING_VARIANCE) * math.log(2))
+    error = squared_error_gradient(codec.synthesis, seen, level, patches)
+    step = size * STEP_LARGE * (STEP_SMALL / STEP_LARGE) ** dead
+    return y - (step * (bits + weight[:, None, None, None] * error)).clamp(-FARTHEST, FARTHEST)
+
+
+def squared_error_gradient(synthesis: Synthesis, y: Tensor, level: Tensor, patches: Tensor) -> Tensor:
+    """Gradient of the summed squared error of the human view with respect to y, written out so that it can become an engine."""
+    pulls: list[Pull] = []
+    condition = synthesis.condition(level)
+    gain = torch.exp(synthesis.log_gain(level))[:, :, None, None]
+    x = synthesis.enter(y * gain)
+    for block in synthesis.blocks16:
+        x = _through(block, x, condition, pulls)
+    x = synthesis.up(x)
+    pulls.append(lambda gradient: _back(synthesis.up.expand, F.pixel_unshuffle(gradient, 2)))
+    for block in synthesis.blocks8:
+        x = _through(block, x, condition, pulls)
+    gradient = _back(synthesis.head, 2 * (synthesis.head(x) - patches))
+    for pull in reversed(pulls):
+        gradient = pull(gradient)
+    return _back(synthesis.enter, gradient) * gain
+
+
+def _through(block: nn.Module, x: Tensor, condition: Tensor, pulls: list[Pull]) -> Tensor:
+    """A residual block at preference 0, adding its pull to `pulls`."""
+    assert isinstance(block, ResidualBlock) and block.modulation is not None
+    scale, shift = block.modulation(condition)[:, :, None, None].chunk(2, dim=1)
+    hidden = block.mix_in(x) * (1 + scale) + shift
+    x = x + block.mix_out(block.depthwise(F.leaky_relu(hidden, SLOPE)))
+    wide = block.expand(x)
+
+    def pull(gradient: Tensor) -> Tensor:
+        gradient = gradient + _back(block.expand, _leak(wide, _back(block.contract, gradient)))
+        spread = F.conv2d(_back(block.mix_out, gradient), block.depthwise.weight.flip(2, 3), padding=1, groups=hidden.shape[1])
+        return gradient + _back(block.mix_in, _leak(hidden, spread) * (1 + scale))
+
+    pulls.append(pull)
+    return x + block.contract(F.leaky_relu(wide, SLOPE))
+
+
+def _back(layer: Pointwise, gradient: Tensor) -> Tensor:
+    return F.conv2d(gradient, layer.weight.t()[:, :, None, None])
+
+
+def _leak(x: Tensor, gradient: Tensor) -> Tensor:
+    """The gradient before a leaky ReLU of x."""
+    return torch.where(x > 0, gradient, SLOPE * gradient)
