@@ -43,16 +43,16 @@ def write(store: Store, path: Path) -> None:
 
 
 def _sizes(results: dict[str, dict[str, Any]]) -> Iterable[Row]:
-    """Bits of the human view at equal score; other pictures than Kodak do not count."""
+    """Bits of the human view at equal score, without and with an effort; other pictures than Kodak do not count."""
     group = by_dataset(results).get("kodak", [])
     for metric, name in (("psnr-rgb", "PSNR"), ("ms-ssim-rgb", "MS-SSIM")):
         measured = [one for one in group if metric in one["results"]]
         curves = {one["name"]: (one["results"]["bpp"], score(one, metric)) for one in measured}
-        if OURS not in curves:
-            continue
-        ours = clip_to_rates(curves[OURS], *RATES)
-        found = {peer: percent(bd_rate(curves[peer], ours).percent) for peer in _CODED if peer in curves}
-        yield f"bits at equal {name}, human view, Kodak, {RATES[0]} to {RATES[1]} bpp", found
+        for own in (one for one in curves if one.partition("-effort")[0] == OURS):
+            ours, effort = clip_to_rates(curves[own], *RATES), own.partition("-effort")[2]
+            found = {peer: percent(bd_rate(curves[peer], ours).percent) for peer in _CODED if peer in curves}
+            view = f"human view, effort {effort}" if effort else "human view"
+            yield f"bits at equal {name}, {view}, Kodak, {RATES[0]} to {RATES[1]} bpp", found
 
 
 def _tasks(results: dict[str, dict[str, Any]]) -> Iterable[Row]:

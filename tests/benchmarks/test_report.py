@@ -197,3 +197,6 @@ def test_an_effort_has_a_table_of_its_own(store, tmp_path):
     (table,) = re.findall(r"BD-rate of UG-ICM, effort 8 \(PCHIP.*?\n\n(.*?)\n\n", text, re.DOTALL)
     assert re.search(r"UG-ICM +\| -20.0 %", table)
     assert re.search(r"AVIF +\| -60.0 %", table)
+    rows = "\n".join(report_summary.lines(store))
+    assert re.search(r"bits at equal PSNR, human view, Kodak, .* -50.0 %", rows)
+    assert re.search(r"bits at equal PSNR, human view, effort 8, Kodak, .* -60.0 %", rows)
