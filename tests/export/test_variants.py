@@ -53,6 +53,16 @@ def test_codecs_opened_by_variant_read_each_other_s_streams(full_bundle: Path) -
     assert not np.array_equal(written["int8", 100].r, written["fp32", 100].r), "int8 and fp32 are the same engines"
 
 
+def test_every_variant_takes_an_effort(full_bundle: Path) -> None:
+    """The step is fp32 whatever the variant, and starts from the z of its encoder."""
+    picture, reader = list(sample_pictures())[1], ugicm.Codec.open(full_bundle, threads=1)
+    for name in ("fp32", "fp16", "int8"):
+        codec = ugicm.Codec.open(full_bundle, variant=name, threads=1)
+        plain, refined = (reader.decode_symbols(codec.encode(picture, effort=effort)) for effort in (0, 1))
+        assert np.array_equal(plain.z, refined.z)
+        assert not np.array_equal(plain.r, refined.r)
+
+
 def test_variants_leave_the_fingerprint_alone(full_bundle: Path, bundle: Path) -> None:
     assert Bundle.open(full_bundle).manifest.fingerprint == Bundle.open(bundle).manifest.fingerprint
 

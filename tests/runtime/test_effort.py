@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cli_helpers import assert_one_sentence
-from PIL import Image
+from PIL import Image, ImageDraw
 from ugicm import BundleError, Codec, OptionError
 from ugicm.bitstream import parse
 from ugicm.bundle import DEFAULT_PATH
@@ -39,6 +39,25 @@ def test_each_effort_is_worth_more_at_the_rate_of_the_next_level(codec, photo, q
         stream = codec.encode(photo, quality, effort=effort)
         scores.append(psnr(codec.decode(stream), photo) - 5 * np.log(len(stream)))
     assert scores[0] + 0.03 < scores[1] < scores[2]
+
+
+@shipped
+def test_what_training_never_saw_gains_most(codec):
+    page = Image.new("RGB", (320, 192), "white")
+    draw = ImageDraw.Draw(page)
+    for line in range(12):
+        draw.text((4, 4 + 15 * line), "The quick brown fox jumps over the lazy dog 0123456789", fill=(200 * (line % 2), 0, 0))
+    text = np.asarray(page)
+    plain, refined = (codec.encode(text, 60, effort=effort) for effort in (0, 2))
+    assert len(refined) < 1.03 * len(plain)
+    assert psnr(codec.decode(refined), text) > psnr(codec.decode(plain), text) + 0.7
+
+
+@shipped
+@pytest.mark.parametrize("shape", [(1, 1, 3), (65, 1, 3), (3, 130, 3)])
+def test_small_pictures(codec, shape):
+    picture = np.full(shape, 200, np.uint8)
+    assert codec.decode(codec.encode(picture, effort=2)).shape == shape
 
 
 @shipped
