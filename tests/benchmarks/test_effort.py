@@ -1,4 +1,5 @@
 import re
+import shutil
 
 import numpy as np
 
@@ -27,7 +28,10 @@ def test_names_of_efforts_are_read_and_sorted():
     assert label("ugicm-machine-effort2") == "UG-ICM, machine view, effort 2"
 
 
-def test_what_cannot_be_measured_is_said(capsys, tmp_path):
-    for words, reason in ((["--data", str(tmp_path)], str(tmp_path)), (["--bundle", "nowhere", "--stride", "24"], "nowhere")):
+def test_what_cannot_be_measured_is_said(capsys, tmp_path, bundle):
+    pictures = tmp_path / "eval" / "kodak"
+    pictures.mkdir(parents=True)
+    shutil.copy(ROOT / "examples" / "kodim23.png", pictures)
+    for words, reason in ((["--data", str(tmp_path / "none")], "none"), (["--data", str(tmp_path), "--bundle", "nowhere"], "nowhere")):
         assert effort.main(words) == 1
         assert reason in capsys.readouterr().err
