@@ -14,6 +14,7 @@ from statistics import fmean
 from time import perf_counter
 
 import numpy as np
+from ugicm import UgicmError
 
 from . import datasets
 from .bd_rate import bd_rate, bd_score
@@ -65,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         dataset = datasets.kodak(options.data, max(1, options.stride))
         images = [datasets.read_rgb(file) for file in dataset.files]
         rows = measure(options.bundle, options.efforts, images)
-    except BenchmarkError as error:
+    except (BenchmarkError, UgicmError) as error:
         print(f"benchmarks.effort: {error}", file=sys.stderr)
         return 1
     print(f"{len(images)} pictures of {dataset.name}\n")

@@ -32,6 +32,11 @@ def test_what_cannot_be_measured_is_said(capsys, tmp_path, bundle):
     pictures = tmp_path / "eval" / "kodak"
     pictures.mkdir(parents=True)
     shutil.copy(ROOT / "examples" / "kodim23.png", pictures)
-    for words, reason in ((["--data", str(tmp_path / "none")], "none"), (["--data", str(tmp_path), "--bundle", "nowhere"], "nowhere")):
+    here = ["--data", str(tmp_path)]
+    for words, reason in (
+        (["--data", str(tmp_path / "none")], "none"),
+        ([*here, "--bundle", "nowhere"], "nowhere"),
+        ([*here, "--efforts", "40"], "effort is 40, expected 0..16"),
+    ):
         assert effort.main(words) == 1
         assert reason in capsys.readouterr().err
