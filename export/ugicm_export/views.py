@@ -48,11 +48,11 @@ class EncoderView(nn.Module):
 
 
 class RefinerView(nn.Module):
-    """One refinement step and the symbols after it: (image, z, index, quality, offset, share, size) -> (offset, r).
+    """One refinement step and the symbols after it: (image, z, index, quality, offset, share, size) -> (moved, r).
 
     image uint8 (N,H,W,3); z and index int32, (N,Z,H/64,W/64) and (N,M,H/16,W/16), as they will be coded; quality float32 (N,);
     offset float32 (N,M,H/16,W/16) of the latent from what the analysis gives, zeros at first; share and size float32 (1,), see
-    `refine_step`. r int32 (N,M,H/16,W/16).
+    `refine_step`. moved is the offset after the step; r int32 (N,M,H/16,W/16).
     """
 
     weights: Tensor

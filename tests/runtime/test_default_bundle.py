@@ -3,11 +3,11 @@
 import itertools
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from shipped import EXAMPLE, needs_model, psnr
 from ugicm import Codec
 from ugicm.bench import draw_picture
 from ugicm.bitstream import parse
@@ -15,8 +15,7 @@ from ugicm.bundle import DEFAULT_PATH
 from ugicm.errors import StreamError, TooLargeError
 from ugicm.tiles import MIN_TILE_PIXELS
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "kodim23.png"
-pytestmark = pytest.mark.skipif(not DEFAULT_PATH.exists(), reason="this checkout has no default bundle")
+pytestmark = needs_model
 
 
 @pytest.fixture(scope="module")
@@ -33,10 +32,6 @@ def two_threads():
 def photo():
     """A smooth, photo-like picture with odd sides, (193, 259, 3)."""
     return np.asarray(Image.fromarray(draw_picture()).resize((259, 193), Image.Resampling.LANCZOS))
-
-
-def psnr(one, other):
-    return 10 * np.log10(255**2 / np.mean((one.astype(float) - other) ** 2))
 
 
 @pytest.mark.parametrize("quality", [0, 25, 50, 75, 100])

@@ -67,8 +67,13 @@ def refine(codec: Codec, patches: Tensor, z: Tensor, scale: Tensor, level: Tenso
 
 def residual(codec: Codec, y: Tensor, z: Tensor, level: Tensor) -> Tensor:
     """The symbols r (N,M,h,w), integer-valued floats, that code a latent y."""
-    y_hat, mean = codec.mean_network(z, level, lambda step_mean, mask: torch.floor(y - step_mean + 0.5))
+    y_hat, mean = _rounded(codec, y, z, level)
     return torch.floor(y_hat - mean + 0.5).clamp(-RESIDUAL_MAX, RESIDUAL_MAX)
+
+
+def _rounded(codec: Codec, y: Tensor, z: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
+    """(y_hat, means), both (N,M,h,w), of the symbols nearest to y."""
+    return codec.mean_network(z, level, lambda step_mean, mask: torch.floor(y - step_mean + 0.5))
 
 
 def refine_step(
@@ -79,7 +84,7 @@ def refine_step(
     z (N,Z,h/4,w/4) and scale (N,M,h,w) as they will be coded; level (N,). weight (N,): bits per unit of summed squared error.
     share, size: scalars of the schedule, the part of the rounding that the squared error sees and the factor of the step.
     """
-    _, mean = codec.mean_network(z, level, lambda step_mean, mask: torch.floor(y - step_mean + 0.5))
+    _, mean = _rounded(codec, y, z, level)
     offset = y - mean
     dead = 1 / (1 + (scale / TURN).square())
     seen = y + share * dead * (torch.floor(offset + 0.5) - offset)
