@@ -21,7 +21,8 @@ from torch import Tensor, nn
 from ugicm_coder import QUALITY_STEPS
 
 from ugicm_train.config import LAMBDA_MAX, LAMBDA_MIN, QUALITY_LEVELS, rate_lambda
-from ugicm_train.model.codec import RESIDUAL_MAX, Codec, Synthesis
+from ugicm_train.model.codec import PATCH, RESIDUAL_MAX, Codec, Synthesis
+from ugicm_train.model.guide import Guide
 from ugicm_train.model.layers import SLOPE, Pointwise, ResidualBlock
 
 STEP_LARGE, STEP_SMALL = 0.034, 0.0057
@@ -31,6 +32,8 @@ TURN = 0.7
 FARTHEST = 0.5
 """Longest way of a symbol in one step, so that a network whose errors weigh more than usual cannot throw it off."""
 ROUNDING_VARIANCE = 1 / 12
+GUIDE_UNIT = 400.0 * 3 / 255**2
+"""A guide's distance of 1 weighs as much as a squared error of 400 per sample (in 8-bit steps)."""
 
 Pull = Callable[[Tensor], Tensor]
 
@@ -94,8 +97,14 @@ def refine_step(
     return y - (step * (bits + weight[:, None, None, None] * error)).clamp(-FARTHEST, FARTHEST)
 
 
-def squared_error_gradient(synthesis: Synthesis, y: Tensor, level: Tensor, patches: Tensor) -> Tensor:
-    """Gradient of the summed squared error of the human view with respect to y, written out so that it can become an engine."""
+def squared_error_gradient(
+    synthesis: Synthesis, y: Tensor, level: Tensor, patches: Tensor, guide: Guide | None = None, guidance: Tensor | float = 0.0
+) -> Tensor:
+    """Gradient of the error of the human view with respect to y, written out so that it can become an engine.
+
+    The error is the summed squared error and, with a guide, `guidance` times `GUIDE_UNIT` times the pixels of the picture
+    times `guide_distance`.
+    """
     pulls: list[Pull] = []
     condition = synthesis.condition(level)
     gain = torch.exp(synthesis.log_gain(level))[:, :, None, None]
@@ -106,24 +115,55 @@ def squared_error_gradient(synthesis: Synthesis, y: Tensor, level: Tensor, patch
     pulls.append(lambda gradient: _back(synthesis.up.expand, F.pixel_unshuffle(gradient, 2)))
     for block in synthesis.blocks8:
         x = _through(block, x, condition, pulls)
-    gradient = _back(synthesis.head, 2 * (synthesis.head(x) - patches))
+    view = synthesis.head(x)
+    gradient = 2 * (view - patches)
+    if guide is not None:
+        gradient = gradient + guidance * GUIDE_UNIT * guide_gradient(guide, view, patches)
+    gradient = _back(synthesis.head, gradient)
     for pull in reversed(pulls):
         gradient = pull(gradient)
     return _back(synthesis.enter, gradient) * gain
 
 
-def _through(block: nn.Module, x: Tensor, condition: Tensor, pulls: list[Pull]) -> Tensor:
+def guide_gradient(guide: Guide, view: Tensor, patches: Tensor) -> Tensor:
+    """Gradient of the pixels of a picture times `guide_distance` with respect to the view, both as patches (N,192,H/8,W/8)."""
+    wanted = guide(patches)
+    pulls: list[list[Pull]] = []
+    seeds = []
+    x = guide.stem(view - 0.5)
+    for number, (stage, head) in enumerate(zip(guide.stages, guide.heads, strict=True)):
+        pulls.append([])
+        if number:
+            down = guide.downs[number - 1]
+            x = down(x)
+            pulls[-1].append(lambda gradient, down=down: F.pixel_shuffle(_back(down.reduce, gradient), 2))
+        for block in stage:
+            x = _through(block, x, None, pulls[-1])
+        per_position = (PATCH << number) ** 2  # pixels
+        seeds.append(_back(head, 2 * per_position / len(wanted) * (head(x) - wanted[number])))
+    gradient = torch.zeros_like(x)
+    for seed, stage_pulls in zip(reversed(seeds), reversed(pulls), strict=True):
+        gradient = gradient + seed
+        for pull in reversed(stage_pulls):
+            gradient = pull(gradient)
+    return _back(guide.stem, gradient)
+
+
+def _through(block: nn.Module, x: Tensor, condition: Tensor | None, pulls: list[Pull]) -> Tensor:
     """A residual block at preference 0, adding its pull to `pulls`."""
-    assert isinstance(block, ResidualBlock) and block.modulation is not None
-    scale, shift = block.modulation(condition)[:, :, None, None].chunk(2, dim=1)
-    hidden = block.mix_in(x) * (1 + scale) + shift
+    assert isinstance(block, ResidualBlock)
+    hidden, scale = block.mix_in(x), None
+    if block.modulation is not None:
+        scale, shift = block.modulation(condition)[:, :, None, None].chunk(2, dim=1)
+        hidden = hidden * (1 + scale) + shift
     x = x + block.mix_out(block.depthwise(F.leaky_relu(hidden, SLOPE)))
     wide = block.expand(x)
 
     def pull(gradient: Tensor) -> Tensor:
         gradient = gradient + _back(block.expand, _leak(wide, _back(block.contract, gradient)))
         spread = F.conv2d(_back(block.mix_out, gradient), block.depthwise.weight.flip(2, 3), padding=1, groups=hidden.shape[1])
-        return gradient + _back(block.mix_in, _leak(hidden, spread) * (1 + scale))
+        within = _leak(hidden, spread)
+        return gradient + _back(block.mix_in, within if scale is None else within * (1 + scale))
 
     pulls.append(pull)
     return x + block.contract(F.leaky_relu(wide, SLOPE))

@@ -1,0 +1,167 @@
+"""Training of a guide: distil what a teacher sees in originals and in a codec's views of them, and how these differ."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from ugicm_train.config import QUALITY_LEVELS
+from ugicm_train.data import CropSource
+from ugicm_train.model.codec import PATCH, Codec
+from ugicm_train.model.guide import Guide, GuideConfig
+from ugicm_train.model.layers import ResidualBlock
+from ugicm_train.optimizers import make_optimizers, set_learning_rate
+from ugicm_train.teachers.base import FeatureTeacher, resized
+
+log = logging.getLogger(__name__)
+
+FILE = "guide.safetensors"
+WARMUP = 50
+DECAY_FROM = 0.2
+LARGEST_NORM = 1.0
+LOG_EVERY = 100
+
+
+class GuideError(ValueError):
+    """A guide is missing, damaged or foreign, or a teacher has not the maps that it predicts."""
+
+
+@dataclass(frozen=True)
+class Distillation:
+    """Settings of a distillation; the same ones give the same guide."""
+
+    steps: int = 3600
+    """Optimiser steps."""
+    batch: int = 8
+    """Crops per step."""
+    crop: int = 256
+    """Side of a crop in pixels, a multiple of 64."""
+    learning_rate: float = 3e-3
+    """Highest learning rate."""
+    seed: int = 0
+    """Of the weights and of what is drawn."""
+
+
+def wanted_maps(teacher: FeatureTeacher, x: Tensor, count: int) -> list[Tensor]:
+    """What a guide predicts for pictures (N,3,H,W): the first `count` of the teacher's maps at half size that are at most H/8 high.
+
+    Every position has the direction of its feature vector, longer where the vector is longer than on average: the mean
+    squared distance of two such maps is `normalised_distance` but for its term of lengths.
+    """
+    seen = [m.float() for m in teacher.look(resized(x, x.shape[2] // 2, x.shape[3] // 2)).maps if m.shape[2] * PATCH <= x.shape[2]]
+    maps = []
+    for value in seen[:count]:
+        length = (value.square().sum(1, keepdim=True) + 1e-8).sqrt()
+        maps.append(value / length * (length / length.mean((1, 2, 3), keepdim=True)).sqrt())
+    return maps
+
+
+def squared(x: Tensor) -> Tensor:
+    """Mean over the positions of squared lengths: (N,C,h,w) -> (N,)."""
+    return x.float().square().sum(1).mean((1, 2))
+
+
+def distillation_loss(maps: list[Tensor], wanted: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
+    """(loss, share of the squared differences that each map misses) of the maps (2N,C,h,w) of N originals and then their N views.
+
+    The mean over the maps of what is missed of the maps themselves and, relative to its size in every picture, of the
+    difference between original and view, which is all that an encoder follows.
+    """
+    loss, missed = torch.zeros((), device=maps[0].device), []
+    for found, target in zip(maps, wanted, strict=True):
+        original, view = found.chunk(2)
+        target_original, target_view = target.chunk(2)
+        difference = target_view - target_original
+        miss = (squared(view - original - difference) / squared(difference).clamp_min(1e-6)).mean()
+        loss = loss + squared(found - target).mean() + miss
+        missed.append(miss.detach())
+    return loss / len(maps), missed
+
+
+def distil(
+    settings: Distillation,
+    config: GuideConfig,
+    teacher: FeatureTeacher,
+    codec: Codec,
+    source: CropSource,
+    progress: Callable[[int, list[float]], None] = lambda step, missed: None,
+) -> Guide:
+    """A trained guide in evaluation mode; GuideError if the teacher's maps are not those of `config`.
+
+    progress: called every hundred steps with the steps done and the shares missed since the last call.
+    """
+    torch.manual_seed(settings.seed)
+    guide = Guide(config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    _check_maps(config, wanted_maps(teacher, torch.zeros(1, 3, settings.crop, settings.crop), len(config.channels)), settings.crop)
+    for block in guide.modules():
+        if isinstance(block, ResidualBlock):
+            block.start_near_identity()
+    optimizers = make_optimizers(guide, "muon", settings.learning_rate)
+    sums: list[list[float]] = []
+    for step in range(settings.steps):
+        rise = min(1.0, (step + 1) / WARMUP)
+        fall = min(1.0, (settings.steps - step) / (settings.steps * (1 - DECAY_FROM)))
+        set_learning_rate(optimizers, settings.learning_rate * rise * fall)
+        rng = np.random.default_rng((settings.seed, step))
+        x = source.crops(rng, settings.batch, settings.crop).contiguous(memory_format=torch.channels_last)
+        level = torch.from_numpy(rng.integers(QUALITY_LEVELS, size=len(x)))
+        preference = torch.from_numpy(rng.integers(2, size=len(x)).astype(np.float32))
+        with torch.autocast("cpu", torch.bfloat16):
+            with torch.no_grad():
+                both = torch.cat([x, codec(x, level, preference).view.clamp(0, 1)])
+                wanted = wanted_maps(teacher, both, len(config.channels))
+            loss, missed = distillation_loss(guide(F.pixel_unshuffle(both, PATCH)), wanted)
+        for optimizer in optimizers:
+            optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(guide.parameters(), LARGEST_NORM)
+        for optimizer in optimizers:
+            optimizer.step()
+        sums.append([float(share) for share in missed])
+        if len(sums) == LOG_EVERY or step + 1 == settings.steps:
+            progress(step + 1, np.mean(sums, axis=0).tolist())
+            sums.clear()
+    return guide.eval()
+
+
+def _check_maps(config: GuideConfig, maps: list[Tensor], crop: int) -> None:
+    wanted = [(channels, crop // PATCH >> k) for k, channels in enumerate(config.channels)]
+    found = [(value.shape[1], value.shape[2]) for value in maps]
+    if found != wanted:
+        raise GuideError(f"the teacher's maps of half a {crop}-pixel crop have (channels, side) {found}; the guide predicts {wanted}")
+
+
+def save_guide(folder: Path, guide: Guide) -> None:
+    """Write `guide.safetensors` in float16, its layout in the metadata."""
+    stored = {name: value.detach().half().contiguous() for name, value in guide.state_dict().items()}
+    temporary = folder / (FILE + ".partial")
+    temporary.write_bytes(save(stored, {"guide": json.dumps(dataclasses.asdict(guide.config))}))
+    os.replace(temporary, folder / FILE)
+
+
+def load_guide(folder: Path) -> Guide:
+    """The guide of a checkpoint folder, in evaluation mode and float32; GuideError says what is wrong."""
+    path = folder / FILE
+    try:
+        with safe_open(path, framework="pt") as file:
+            layout = json.loads((file.metadata() or {})["guide"])
+            weights = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
+        guide = Guide(GuideConfig(**{name: tuple(value) for name, value in layout.items()}))
+        guide.load_state_dict(weights)
+    except FileNotFoundError:
+        raise GuideError(f"{folder} has no {FILE}; `ugicm-train distil` makes one") from None
+    except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise GuideError(f"{path} is damaged or no guide: {type(error).__name__} {error}") from None
+    return guide.eval()
