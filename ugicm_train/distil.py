@@ -2,40 +2,27 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
-import logging
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
 from ugicm_train.config import QUALITY_LEVELS
 from ugicm_train.data import CropSource
+from ugicm_train.guide_file import GuideError
 from ugicm_train.model.codec import PATCH, Codec
 from ugicm_train.model.guide import Guide, GuideConfig
 from ugicm_train.model.layers import ResidualBlock
 from ugicm_train.optimizers import make_optimizers, set_learning_rate
 from ugicm_train.teachers.base import FeatureTeacher, resized
 
-log = logging.getLogger(__name__)
-
-FILE = "guide.safetensors"
 WARMUP = 50
 DECAY_FROM = 0.2
 LARGEST_NORM = 1.0
 LOG_EVERY = 100
-
-
-class GuideError(ValueError):
-    """A guide is missing, damaged or foreign, or a teacher has not the maps that it predicts."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +47,11 @@ def wanted_maps(teacher: FeatureTeacher, x: Tensor, count: int) -> list[Tensor]:
     Every position has the direction of its feature vector, longer where the vector is longer than on average: the mean
     squared distance of two such maps is `normalised_distance` but for its term of lengths.
     """
-    seen = [m.float() for m in teacher.look(resized(x, x.shape[2] // 2, x.shape[3] // 2)).maps if m.shape[2] * PATCH <= x.shape[2]]
+    seen = [
+        m.float()
+        for m in teacher.look(resized(x, x.shape[2] // 2, x.shape[3] // 2)).maps
+        if m.shape[2] * PATCH <= x.shape[2]
+    ]
     maps = []
     for value in seen[:count]:
         length = (value.square().sum(1, keepdim=True) + 1e-8).sqrt()
@@ -104,7 +95,11 @@ def distil(
     """
     torch.manual_seed(settings.seed)
     guide = Guide(config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    _check_maps(config, wanted_maps(teacher, torch.zeros(1, 3, settings.crop, settings.crop), len(config.channels)), settings.crop)
+    _check_maps(
+        config,
+        wanted_maps(teacher, torch.zeros(1, 3, settings.crop, settings.crop), len(config.channels)),
+        settings.crop,
+    )
     for block in guide.modules():
         if isinstance(block, ResidualBlock):
             block.start_near_identity()
@@ -140,28 +135,6 @@ def _check_maps(config: GuideConfig, maps: list[Tensor], crop: int) -> None:
     wanted = [(channels, crop // PATCH >> k) for k, channels in enumerate(config.channels)]
     found = [(value.shape[1], value.shape[2]) for value in maps]
     if found != wanted:
-        raise GuideError(f"the teacher's maps of half a {crop}-pixel crop have (channels, side) {found}; the guide predicts {wanted}")
-
-
-def save_guide(folder: Path, guide: Guide) -> None:
-    """Write `guide.safetensors` in float16, its layout in the metadata."""
-    stored = {name: value.detach().half().contiguous() for name, value in guide.state_dict().items()}
-    temporary = folder / (FILE + ".partial")
-    temporary.write_bytes(save(stored, {"guide": json.dumps(dataclasses.asdict(guide.config))}))
-    os.replace(temporary, folder / FILE)
-
-
-def load_guide(folder: Path) -> Guide:
-    """The guide of a checkpoint folder, in evaluation mode and float32; GuideError says what is wrong."""
-    path = folder / FILE
-    try:
-        with safe_open(path, framework="pt") as file:
-            layout = json.loads((file.metadata() or {})["guide"])
-            weights = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
-        guide = Guide(GuideConfig(**{name: tuple(value) for name, value in layout.items()}))
-        guide.load_state_dict(weights)
-    except FileNotFoundError:
-        raise GuideError(f"{folder} has no {FILE}; `ugicm-train distil` makes one") from None
-    except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise GuideError(f"{path} is damaged or no guide: {type(error).__name__} {error}") from None
-    return guide.eval()
+        raise GuideError(
+            f"the teacher's maps of half a {crop}-pixel crop have (channels, side) {found}; the guide predicts {wanted}"
+        )

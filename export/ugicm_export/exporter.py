@@ -33,8 +33,11 @@ from ugicm_export.variants import add_fp16, add_int8
 from ugicm_export.verify import PIXEL_STEPS, VerificationError, verify, verify_folded, verify_refiner
 from ugicm_train.checkpoint import load_codec
 from ugicm_train.config import PRESETS, NetworkConfig
+from ugicm_train.guide_file import FILE as GUIDE
+from ugicm_train.guide_file import load_guide
 from ugicm_train.model.build import as_codec
 from ugicm_train.model.codec import Codec
+from ugicm_train.model.guide import Guide
 from ugicm_train.model.refine import level_weights
 
 LICENSE = "Apache-2.0"
@@ -103,9 +106,11 @@ def export_bundle(
         picture_files(request.calibration, AT_LEAST)
     found, history = load_codec(checkpoint)
     codec = as_codec(found, "export")
+    guide = load_guide(checkpoint) if request.refiner and (checkpoint / GUIDE).exists() else None
     if half_weights:
         codec = rounded_to_half(codec)
-    draft = _draft(codec, history, opset, request, progress)
+        guide = None if guide is None else rounded_to_half(guide)
+    draft = _draft(codec, history, guide, opset, request, progress)
     mean_sha256 = mean_network_sha256(codec)
     mark = fingerprint(draft.files[ENTROPY], mean_sha256)
     title = name or checkpoint.resolve().name
@@ -123,6 +128,7 @@ def export_bundle(
         folded=draft.folded,
         opset=opset,
         halo=halo(codec.config),
+        guided=guide is not None,
         training={"history": history},
         verification=draft.verification,
         license=LICENSE,
@@ -134,7 +140,12 @@ def export_bundle(
 
 
 def _draft(
-    codec: Codec, history: list[dict[str, Any]], opset: int, request: Request, progress: Callable[[str], None]
+    codec: Codec,
+    history: list[dict[str, Any]],
+    guide: Guide | None,
+    opset: int,
+    request: Request,
+    progress: Callable[[str], None],
 ) -> Draft:
     """Make and check every engine of the bundle."""
     progress("writing entropy.bin, encoder.onnx and decoder.onnx")
@@ -146,11 +157,11 @@ def _draft(
         found = verify(codec, draft.files[ENCODER], draft.files[DECODER], draft.files[ENTROPY], progress, request.pixel_steps)
         draft.verification = found.record()
     if request.refiner:
-        progress(f"writing {REFINER}")
+        progress(f"writing {REFINER}" + (", guided" if guide is not None else ""))
         weights = level_weights(history, codec.config.quality_knots)
-        draft.files[REFINER] = refiner_onnx(codec, weights, opset)
+        draft.files[REFINER] = refiner_onnx(codec, weights, guide, opset)
         if not request.skip_verify:
-            draft.verification["refiner"] = verify_refiner(codec, weights, draft.files[REFINER], progress)
+            draft.verification["refiner"] = verify_refiner(codec, weights, guide, draft.files[REFINER], progress)
     for label, preference in request.fold.items():
         file = f"decoder.{label}.onnx"
         draft.files[file] = folded_decoder_onnx(codec, preference, opset)

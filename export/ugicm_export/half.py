@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import copy
+from typing import TypeVar
 
 import numpy as np
 import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
+from torch import nn
 
-from ugicm_train.model.codec import Codec
-
+Network = TypeVar("Network", bound=nn.Module)
 SMALLEST = 256
 """Tensors with fewer values stay as they are: a cast would cost more than it saves."""
 
 
 @torch.no_grad()
-def rounded_to_half(codec: Codec) -> Codec:
+def rounded_to_half(codec: Network) -> Network:
     """A copy whose parameters are the nearest float16 values, kept as float32."""
     copied = copy.deepcopy(codec)
     for parameter in copied.parameters():

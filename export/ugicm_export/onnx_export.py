@@ -12,9 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from ugicm_export.half import store_as_half
-from ugicm_export.views import DecoderView, EncoderView, FoldedDecoderView, RefinerView, frozen
+from ugicm_export.views import DecoderView, EncoderView, FoldedDecoderView, RefinerView, frozen, frozen_guide
 from ugicm_train.config import NetworkConfig
 from ugicm_train.model.codec import Codec
+from ugicm_train.model.guide import Guide
 
 OPSET = 17
 OPSETS = range(17, 21)
@@ -31,6 +32,7 @@ _AXES = {
     "moved": {0: "batch", 2: "height_16", 3: "width_16"},
     "share": {},
     "size": {},
+    "guidance": {},
     "quality": {0: "batch"},
     "preference": {0: "views"},
 }
@@ -53,8 +55,8 @@ def folded_decoder_onnx(codec: Codec, preference: float, opset: int = OPSET) -> 
     return finished(folded_decoder_graph(frozen(codec), preference, opset))
 
 
-def refiner_onnx(codec: Codec, weights: Tensor, opset: int = OPSET) -> bytes:
-    """One step of `encode --effort`: (image, z, index, quality, offset, share, size) -> (moved, r); see `RefinerView`."""
+def refiner_onnx(codec: Codec, weights: Tensor, guide: Guide | None = None, opset: int = OPSET) -> bytes:
+    """One step of `encode --effort`: (image, z, index, quality, offset, share, size[, guidance]) -> (moved, r); see `RefinerView`."""
     symbols = _symbols(codec.config)
     latent = symbols["r"]
     inputs = {
@@ -66,7 +68,10 @@ def refiner_onnx(codec: Codec, weights: Tensor, opset: int = OPSET) -> bytes:
         "share": torch.zeros(1),
         "size": torch.ones(1),
     }
-    return finished(_traced(RefinerView(frozen(codec), weights), inputs, ["moved", "r"], opset))
+    if guide is not None:
+        inputs["guidance"] = torch.ones(1)
+        guide = frozen_guide(guide)
+    return finished(_traced(RefinerView(frozen(codec), weights, guide), inputs, ["moved", "r"], opset))
 
 
 def encoder_graph(codec: Codec, opset: int) -> onnx.ModelProto:

@@ -16,6 +16,7 @@ from ugicm_export.pictures import sample_pictures
 from ugicm_train.config import NetworkConfig
 from ugicm_train.model.codec import PATCH, Codec
 from ugicm_train.model.entropy import index_to_scale
+from ugicm_train.model.guide import Guide
 from ugicm_train.model.refine import refine, schedule
 
 LEVELS = (5, 31.125, 60)
@@ -26,6 +27,7 @@ SYMBOL_TOLERANCE = 1e-4
 PIXEL_TOLERANCE = 1e-4
 """Largest share of samples that may differ."""
 REFINED_EFFORT = 3
+GUIDANCES = (0.0, 0.5, 1.0)
 REFINED_TOLERANCE = 1e-3
 """Largest share of symbols that may differ after `REFINED_EFFORT` steps: each rounds, and the next starts from the outcome."""
 PIXEL_STEPS = 1
@@ -167,19 +169,26 @@ def verify_folded(decoder: bytes, folded: bytes, preference: float, config: Netw
 
 @torch.no_grad()
 def verify_refiner(
-    codec: Codec, weights: torch.Tensor, refiner: bytes, progress: Callable[[str], None] = lambda text: None
+    codec: Codec,
+    weights: torch.Tensor,
+    guide: Guide | None,
+    refiner: bytes,
+    progress: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
-    """Compare `REFINED_EFFORT` steps of the engine with `refine`; counts for the manifest, or VerificationError."""
+    """Compare `REFINED_EFFORT` steps of the engine with `refine`; counts for the manifest, or VerificationError.
+
+    With a guide the lowest of `LEVELS` has none of its guidance, the highest all of it.
+    """
     run = _session(refiner)
     symbols = differing = 0
     for picture in sample_pictures():
         patches = F.pixel_unshuffle(torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255, PATCH)
-        for level in LEVELS:
+        for level, guidance in zip(LEVELS, GUIDANCES, strict=True):
             levels = torch.tensor([level])
             z, r = codec.encode_patches(patches, levels)
             index = codec.scale_network(z, levels)
             weight = weights[(levels * QUALITY_STEPS).long()]
-            expected = refine(codec, patches, z, index_to_scale(index), levels, weight, REFINED_EFFORT)
+            expected = refine(codec, patches, z, index_to_scale(index), levels, weight, REFINED_EFFORT, guide, guidance)
             feeds = {
                 "image": picture[None],
                 "z": z.numpy().astype(np.int32),
@@ -187,6 +196,8 @@ def verify_refiner(
                 "quality": np.array([level], np.float32),
                 "offset": np.zeros(r.shape, np.float32),
             }
+            if guide is not None:
+                feeds["guidance"] = np.array([guidance], np.float32)
             for share, step in schedule(REFINED_EFFORT):
                 steps = {"share": np.array([share], np.float32), "size": np.array([step], np.float32)}
                 feeds["offset"], found = run(**feeds, **steps)

@@ -11,6 +11,7 @@ from ugicm_coder import QUALITY_STEPS
 from ugicm_train.model.codec import PATCH, PIXELS, Codec
 from ugicm_train.model.condition import PreferenceCondition
 from ugicm_train.model.entropy import index_to_scale
+from ugicm_train.model.guide import Guide
 from ugicm_train.model.refine import refine_step, residual
 
 
@@ -34,6 +35,13 @@ def frozen(codec: Codec) -> Codec:
     return copied
 
 
+def frozen_guide(guide: Guide) -> Guide:
+    """A copy of a guide in evaluation mode with patch channels in `pixel_order`."""
+    copied = copy.deepcopy(guide).eval().requires_grad_(False)
+    copied.stem.weight.copy_(copied.stem.weight[:, pixel_order()].clone())
+    return copied
+
+
 class EncoderView(nn.Module):
     """image uint8 (N,H,W,3), quality float32 (N,) -> z int32 (N,Z,H/64,W/64), r int32 (N,M,H/16,W/16)."""
 
@@ -48,29 +56,39 @@ class EncoderView(nn.Module):
 
 
 class RefinerView(nn.Module):
-    """One refinement step and the symbols after it: (image, z, index, quality, offset, share, size) -> (moved, r).
+    """One refinement step and the symbols after it: (image, z, index, quality, offset, share, size[, guidance]) -> (moved, r).
 
     image uint8 (N,H,W,3); z and index int32, (N,Z,H/64,W/64) and (N,M,H/16,W/16), as they will be coded; quality float32 (N,);
-    offset float32 (N,M,H/16,W/16) of the latent from what the analysis gives, zeros at first; share and size float32 (1,), see
-    `refine_step`. moved is the offset after the step; r int32 (N,M,H/16,W/16).
+    offset float32 (N,M,H/16,W/16) of the latent from what the analysis gives, zeros at first; share and size float32 (1,), and with
+    a guide guidance float32 (1,), see `refine_step`. moved is the offset after the step; r int32 (N,M,H/16,W/16).
     """
 
     weights: Tensor
 
-    def __init__(self, codec: Codec, weights: Tensor) -> None:
-        """`codec` must be `frozen`; weights (505,) as `level_weights` gives them."""
+    def __init__(self, codec: Codec, weights: Tensor, guide: Guide | None = None) -> None:
+        """`codec` and `guide` must be `frozen`; weights (505,) as `level_weights` gives them."""
         super().__init__()
-        self.codec = codec
+        self.codec, self.guide = codec, guide
         self.register_buffer("weights", weights)
 
     def forward(
-        self, image: Tensor, z: Tensor, index: Tensor, quality: Tensor, offset: Tensor, share: Tensor, size: Tensor
+        self,
+        image: Tensor,
+        z: Tensor,
+        index: Tensor,
+        quality: Tensor,
+        offset: Tensor,
+        share: Tensor,
+        size: Tensor,
+        guidance: Tensor | float = 0.0,
     ) -> tuple[Tensor, Tensor]:
         patches, z = _patches(image), z.float()
         start = self.codec.analysis(patches, quality)
         weight = self.weights[(quality * QUALITY_STEPS).long()]
         scale = index_to_scale(index.float())
-        y = refine_step(self.codec, patches, start + offset, z, scale, quality, weight, share, size)
+        y = refine_step(
+            self.codec, patches, start + offset, z, scale, quality, weight, share, size, self.guide, guidance
+        )
         return y - start, residual(self.codec, y, z, quality).to(torch.int32)
 
 

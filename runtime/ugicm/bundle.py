@@ -4,7 +4,7 @@
     encoder.onnx    (image, quality) -> (z, r)
     decoder.onnx    (z, r, quality, preference) -> image
     entropy.bin     scale network and coding tables, read by `ugicm_coder.EntropyModel`
-    refiner.onnx    (image, z, index, quality, offset, share, size) -> (moved, r), for encoding with an effort; may be absent
+    refiner.onnx    (image, z, index, quality, offset, share, size[, guidance]) -> (moved, r), for encoding with an effort; may be absent
 
 and, listed in the manifest where they exist, the same engines in another precision (`encoder.int8.onnx`) and decoders
 for one preference only (`decoder.human.onnx`: (z, r, quality) -> image).

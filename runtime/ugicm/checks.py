@@ -20,6 +20,7 @@ MAX_THREADS = 1024
 MAX_EFFORT = 16
 
 _Value = TypeVar("_Value")
+_Number = TypeVar("_Number", int, float)
 
 
 def quality_to_level(quality: float) -> float:
@@ -39,7 +40,7 @@ def check_threads(threads: int | None) -> int:
     return threads
 
 
-def check_limit(name: str, value: int, low: int, high: int) -> int:
+def check_limit(name: str, value: _Number, low: int, high: int) -> _Number:
     """`value` if it lies in low..high, else `OptionError`."""
     if not low <= value <= high:
         raise OptionError(f"{name} is {value}, expected {low}..{high}")

@@ -80,6 +80,13 @@ def _add_encode(commands: Any) -> None:
         metavar="N",
         help="steps, 0..16, spent on a better stream for eyes, each about as long as three decodings (default: 0)",
     )
+    encode.add_argument(
+        "--guidance",
+        type=float,
+        default=0.0,
+        metavar="G",
+        help="how far the effort goes to what networks see, 0..1 (default: 0, for eyes alone)",
+    )
     encode.add_argument("--strip", action="store_true", help="keep no Exif, XMP or colour profile; colours become sRGB")
     _add_force(encode)
     _add_engine_options(encode)

@@ -22,7 +22,7 @@ from .bundle import Bundle
 from .checks import MAX_EFFORT, as_array, check_limit, check_threads, for_each, quality_to_level
 from .engines import EngineOptions, Engines, Progress, no_progress
 from .entropy import Clock, NoClock, Symbols
-from .errors import ImageError, OptionError, UnsupportedVersionError, WrongModelError
+from .errors import BundleError, ImageError, OptionError, UnsupportedVersionError, WrongModelError
 from .manifest import DECODER, ENCODER, FP32, REFINER
 from .session import DEFAULT_PROVIDERS, ONNXRUNTIME, Provider, check_engine, provider_names
 from .tiles import DEFAULT_TILE_PIXELS, MIN_TILE_PIXELS, Rect, Region, cells, check_region
@@ -128,6 +128,7 @@ class Codec:
         quality: float = 50,
         *,
         effort: int = 0,
+        guidance: float = 0,
         boxes: Sequence[Box] = (),
         progress: Progress = no_progress,
     ) -> bytes:
@@ -137,10 +138,11 @@ class Codec:
         quality: 0 (smallest) .. 100 (best). boxes: data to carry after the picture.
         effort: 0..16 steps, each about three decodings long, that look for symbols which cost less and show the picture better
         to people; decoding is the same (docs/refinement.md says what is won). Needs a bundle with `refiner.onnx`.
+        guidance: 0..1, how far the effort goes to what networks see in either view; above 0 it needs a guided bundle.
         progress: called with (tiles done, tiles in all), a tile of an effort counting once for each step.
         Raises `ImageError`, `OptionError`, `TooLargeError`, `EngineError`, and `BundleError` without `refiner.onnx`.
         """
-        return self.encode_timed(image, quality, NoClock(), boxes, progress, effort)
+        return self.encode_timed(image, quality, NoClock(), boxes, progress, effort, guidance)
 
     def encode_to_size(
         self,
@@ -149,6 +151,7 @@ class Codec:
         *,
         target_bpp: float | None = None,
         effort: int = 0,
+        guidance: float = 0,
         boxes: Sequence[Box] = (),
         progress: Progress = no_progress,
     ) -> bytes:
@@ -162,7 +165,7 @@ class Codec:
         target = rate.check_target(target_bytes, target_bpp, array.shape[0] * array.shape[1])
 
         def encode(step: int) -> bytes:
-            return self._encode(array, step / QUALITY_STEPS, effort, boxes, NoClock(), progress)
+            return self._encode(array, step / QUALITY_STEPS, effort, guidance, boxes, NoClock(), progress)
 
         return rate.search(encode, target)
 
@@ -242,9 +245,10 @@ class Codec:
         boxes: Sequence[Box] = (),
         progress: Progress = no_progress,
         effort: int = 0,
+        guidance: float = 0,
     ) -> bytes:
         """`encode`, telling `clock` of the stages engine, scale_network and entropy_coding."""
-        return self._encode(self._checked(image), quality_to_level(quality), effort, boxes, clock, progress)
+        return self._encode(self._checked(image), quality_to_level(quality), effort, guidance, boxes, clock, progress)
 
     def decode_timed(
         self,
@@ -285,9 +289,17 @@ class Codec:
         return array
 
     def _encode(
-        self, array: np.ndarray, level: float, effort: int, boxes: Sequence[Box], clock: Clock, progress: Progress
+        self,
+        array: np.ndarray,
+        level: float,
+        effort: int,
+        guidance: float,
+        boxes: Sequence[Box],
+        clock: Clock,
+        progress: Progress,
     ) -> bytes:
         check_limit("effort", effort, 0, MAX_EFFORT)
+        self._check_guidance(guidance, effort)
         if not effort:
             (symbols,) = self._engines.analyse([array], [level], clock, progress)
             return self._write(array, symbols, boxes, clock)
@@ -295,7 +307,17 @@ class Codec:
         (symbols,) = self._engines.analyse([array], [level], clock)
         with clock.stage("scale_network"):
             indexes = self._model.scale_indexes(symbols.z, symbols.level)
-        return self._write(array, self._engines.refine(array, symbols, indexes, effort, clock, progress), boxes, clock)
+        symbols = self._engines.refine(array, symbols, indexes, effort, guidance, clock, progress)
+        return self._write(array, symbols, boxes, clock)
+
+    def _check_guidance(self, guidance: float, effort: int) -> None:
+        check_limit("guidance", guidance, 0, 1)
+        if guidance and not effort:
+            raise OptionError("guidance guides an effort; give an effort of 1..16 too")
+        if guidance and not self._bundle.manifest.guided:
+            raise BundleError(
+                f"bundle '{self._bundle.path}' has no guide, which guidance needs; export a checkpoint with one"
+            )
 
     def _write(self, array: np.ndarray, symbols: Symbols, boxes: Sequence[Box], clock: Clock) -> bytes:
         z, bands = entropy.encode(self._model, symbols, DEFAULT_BAND_HEIGHT, self._options.threads, clock)

@@ -127,10 +127,14 @@ def _source(path: str) -> bytes | str:
 def _encode_picture(codec: Codec, picture: image.Picture, options: argparse.Namespace, job: batch.Job) -> bytes:
     array, boxes, progress = image.visible(picture), picture.metadata.to_boxes(), batch.tile_progress(job)
     if options.target_size is None and options.target_bpp is None:
-        return codec.encode(array, options.quality, effort=options.effort, boxes=boxes, progress=progress)
+        return codec.encode(
+            array, options.quality, effort=options.effort, guidance=options.guidance, boxes=boxes, progress=progress
+        )
     pixels = array.shape[0] * array.shape[1]
     target = rate.check_target(options.target_size, options.target_bpp, pixels)
-    stream = codec.encode_to_size(array, target, effort=options.effort, boxes=boxes, progress=progress)
+    stream = codec.encode_to_size(
+        array, target, effort=options.effort, guidance=options.guidance, boxes=boxes, progress=progress
+    )
     note = rate.shortfall(len(stream), target, parse(stream, codec.info["max_pixels"]).level)
     if note:
         batch.say(f"note: {job.source}: {note}")

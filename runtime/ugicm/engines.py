@@ -23,6 +23,7 @@ _PORTS = {
     DECODER: (("z", "r", "quality", "preference"), ("image",)),
     REFINER: (("image", "z", "index", "quality", "offset", "share", "size"), ("moved", "r")),
 }
+GUIDANCE = "guidance"
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,8 @@ class Engines:
         with self._lock:
             if name not in self._loaded:
                 inputs, outputs = _PORTS[name]
+                if name == REFINER and self._bundle.manifest.guided:
+                    inputs = (*inputs, GUIDANCE)
                 options = self._options
                 self._loaded[name] = open_engine(
                     options.engine,
@@ -101,12 +104,14 @@ class Engines:
         symbols: Symbols,
         indexes: np.ndarray,
         effort: int,
+        guidance: float,
         clock: Clock,
         progress: Progress = no_progress,
     ) -> Symbols:
         """Symbols of the same level that code a (H, W, 3) uint8 picture better, after `effort` steps; z stays as it is.
 
-        indexes: scale indexes (M, H/16, W/16) that the r of this z is coded with.
+        indexes: scale indexes (M, H/16, W/16) that the r of this z is coded with. guidance: 0..1, see `Codec.encode`; 0 unless
+        the bundle is guided.
         """
         whole = cells(*image.shape[:2])
         r = np.empty_like(symbols.r)
@@ -121,6 +126,8 @@ class Engines:
                 "quality": np.array([symbols.level], np.float32),
                 "offset": np.zeros((1, len(r), around.bottom - around.top, around.right - around.left), np.float32),
             }
+            if self._bundle.manifest.guided:
+                feeds[GUIDANCE] = np.array([guidance], np.float32)
             for step in range(effort):
                 progress(done, total)
                 feeds["share"] = np.array([step / max(effort - 1, 1)], np.float32)

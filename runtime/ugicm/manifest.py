@@ -41,6 +41,7 @@ class Manifest:
     preference: tuple[float, float] = (0.0, 1.0)  # range of the preference axis the decoder was trained on
     multiple: int = MULTIPLE  # the engines take sides that are multiples of this
     halo: tuple[int, int] = DEFAULT_HALO  # pixels around a tile that its coding, its decoding can depend on
+    guided: bool = False  # whether refiner.onnx has a guide, so that an effort can be for networks too
     opset: int = 0  # ONNX opset of the engines
     training: dict[str, Any] = field(default_factory=dict)  # how the model was made, free form
     verification: dict[str, Any] = field(default_factory=dict)  # what the exporter compared, and how it came out
@@ -153,6 +154,7 @@ _CHECKS = {
     "preference": _is_range,
     "multiple": lambda value: value == MULTIPLE,
     "halo": _is_halo,
+    "guided": lambda value: isinstance(value, bool),
     "opset": lambda value: isinstance(value, int),
     "training": lambda value: isinstance(value, dict),
     "verification": lambda value: isinstance(value, dict),

@@ -9,6 +9,7 @@ the picture at half its size. Deeper maps cannot be had from so few layers, and 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -43,7 +44,7 @@ class Guide(nn.Module):
         self.config = config
         widths = config.widths
         self.stem = Pointwise(PIXELS, widths[0])
-        self.downs = nn.ModuleList(Downsample(a, b) for a, b in zip(widths, widths[1:]))
+        self.downs = nn.ModuleList(Downsample(a, b) for a, b in pairwise(widths))
         self.stages = nn.ModuleList(
             nn.Sequential(*[ResidualBlock(width) for _ in range(count)])
             for width, count in zip(widths, config.blocks, strict=True)

@@ -7,13 +7,16 @@ part of it. Only the symbols change: the format, the decoder and its speed stay 
 Two choices make a few steps enough (docs/refinement.md has the measurements). The squared error is taken at the latent itself
 at first and, step by step, at its rounding, which symbols of a small scale see from the first step on. And the bits of a symbol
 count as those of a Gaussian that is smeared by the rounding, whose gradient is a quotient.
+
+With a guide the error can include how far the first features of a recognition network lie apart, so that both views suit
+networks better; the human view still gains.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -23,7 +26,7 @@ from ugicm_coder import QUALITY_STEPS
 from ugicm_train.config import LAMBDA_MAX, LAMBDA_MIN, QUALITY_LEVELS, rate_lambda
 from ugicm_train.model.codec import PATCH, RESIDUAL_MAX, Codec, Synthesis
 from ugicm_train.model.guide import Guide
-from ugicm_train.model.layers import SLOPE, Pointwise, ResidualBlock
+from ugicm_train.model.layers import SLOPE, Downsample, Pointwise, ResidualBlock
 
 STEP_LARGE, STEP_SMALL = 0.034, 0.0057
 """Step sizes for symbols of a scale far above and far below `TURN`, in one refinement step; n steps take 1/sqrt(n) of it."""
@@ -34,6 +37,8 @@ FARTHEST = 0.5
 ROUNDING_VARIANCE = 1 / 12
 GUIDE_UNIT = 400.0 * 3 / 255**2
 """A guide's distance of 1 weighs as much as a squared error of 400 per sample (in 8-bit steps)."""
+GUIDED_STEP = 0.3
+"""Factor of the steps at full guidance, whose error is steeper."""
 
 Pull = Callable[[Tensor], Tensor]
 
@@ -60,11 +65,22 @@ def level_weights(history: Sequence[Mapping[str, Any]], knots: int) -> Tensor:
     return rate_lambda(levels, lowest, highest) * 255**2 / 3
 
 
-def refine(codec: Codec, patches: Tensor, z: Tensor, scale: Tensor, level: Tensor, weight: Tensor, effort: int) -> Tensor:
+def refine(
+    codec: Codec,
+    patches: Tensor,
+    z: Tensor,
+    scale: Tensor,
+    level: Tensor,
+    weight: Tensor,
+    effort: int,
+    guide: Guide | None = None,
+    guidance: float = 0.0,
+) -> Tensor:
     """Symbols r (N,M,h,w) after `effort` steps from the analysis of `patches`; arguments as in `refine_step`."""
     y = codec.analysis(patches, level)
     for share, size in schedule(effort):
-        y = refine_step(codec, patches, y, z, scale, level, weight, torch.tensor(share), torch.tensor(size))
+        steps = torch.tensor(share), torch.tensor(size)
+        y = refine_step(codec, patches, y, z, scale, level, weight, *steps, guide, torch.tensor(guidance))
     return residual(codec, y, z, level)
 
 
@@ -80,20 +96,31 @@ def _rounded(codec: Codec, y: Tensor, z: Tensor, level: Tensor) -> tuple[Tensor,
 
 
 def refine_step(
-    codec: Codec, patches: Tensor, y: Tensor, z: Tensor, scale: Tensor, level: Tensor, weight: Tensor, share: Tensor, size: Tensor
+    codec: Codec,
+    patches: Tensor,
+    y: Tensor,
+    z: Tensor,
+    scale: Tensor,
+    level: Tensor,
+    weight: Tensor,
+    share: Tensor,
+    size: Tensor,
+    guide: Guide | None = None,
+    guidance: Tensor | float = 0.0,
 ) -> Tensor:
     """One step: y (N,M,h,w) -> y of the same shape, for pictures as patches (N,192,2h,2w) in [0,1].
 
     z (N,Z,h/4,w/4) and scale (N,M,h,w) as they will be coded; level (N,). weight (N,): bits per unit of summed squared error.
     share, size: scalars of the schedule, the part of the rounding that the squared error sees and the factor of the step.
+    guidance: scalar 0..1, how much the distance of the guide counts, if there is one.
     """
     _, mean = _rounded(codec, y, z, level)
     offset = y - mean
     dead = 1 / (1 + (scale / TURN).square())
     seen = y + share * dead * (torch.floor(offset + 0.5) - offset)
     bits = offset / ((scale.square() + ROUNDING_VARIANCE) * math.log(2))
-    error = squared_error_gradient(codec.synthesis, seen, level, patches)
-    step = size * STEP_LARGE * (STEP_SMALL / STEP_LARGE) ** dead
+    error = squared_error_gradient(codec.synthesis, seen, level, patches, guide, guidance)
+    step = size * GUIDED_STEP**guidance * STEP_LARGE * (STEP_SMALL / STEP_LARGE) ** dead
     return y - (step * (bits + weight[:, None, None, None] * error)).clamp(-FARTHEST, FARTHEST)
 
 
@@ -127,26 +154,30 @@ def squared_error_gradient(
 
 def guide_gradient(guide: Guide, view: Tensor, patches: Tensor) -> Tensor:
     """Gradient of the pixels of a picture times `guide_distance` with respect to the view, both as patches (N,192,H/8,W/8)."""
-    wanted = guide(patches)
-    pulls: list[list[Pull]] = []
-    seeds = []
+    pulls: list[Pull] = []
     x = guide.stem(view - 0.5)
-    for number, (stage, head) in enumerate(zip(guide.stages, guide.heads, strict=True)):
-        pulls.append([])
+    for number, (stage, wanted) in enumerate(zip(guide.stages, guide(patches), strict=True)):
         if number:
-            down = guide.downs[number - 1]
-            x = down(x)
-            pulls[-1].append(lambda gradient, down=down: F.pixel_shuffle(_back(down.reduce, gradient), 2))
-        for block in stage:
-            x = _through(block, x, None, pulls[-1])
-        per_position = (PATCH << number) ** 2  # pixels
-        seeds.append(_back(head, 2 * per_position / len(wanted) * (head(x) - wanted[number])))
+            x = guide.downs[number - 1](x)
+            pulls.append(_enlarged(guide.downs[number - 1]))
+        for block in cast(nn.Sequential, stage):
+            x = _through(block, x, None, pulls)
+        head = cast(Pointwise, guide.heads[number])
+        pixels = (PATCH << number) ** 2  # of a position
+        pulls.append(_added(_back(head, 2 * pixels / len(guide.stages) * (head(x) - wanted))))
     gradient = torch.zeros_like(x)
-    for seed, stage_pulls in zip(reversed(seeds), reversed(pulls), strict=True):
-        gradient = gradient + seed
-        for pull in reversed(stage_pulls):
-            gradient = pull(gradient)
+    for pull in reversed(pulls):
+        gradient = pull(gradient)
     return _back(guide.stem, gradient)
+
+
+def _enlarged(down: nn.Module) -> Pull:
+    assert isinstance(down, Downsample)
+    return lambda gradient: F.pixel_shuffle(_back(down.reduce, gradient), 2)
+
+
+def _added(own: Tensor) -> Pull:
+    return lambda gradient: gradient + own
 
 
 def _through(block: nn.Module, x: Tensor, condition: Tensor | None, pulls: list[Pull]) -> Tensor:
