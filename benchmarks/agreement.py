@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from . import datasets, tasks
-from .config import DEFAULT_DATA, OURS, Config
+from .config import DEFAULT_DATA, OURS, Config, Effort
 from .datasets import Dataset, read_rgb
 from .detection import Detection
 from .errors import BenchmarkError
@@ -174,7 +174,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--preferences", type=float, nargs="+", default=[HUMAN, MACHINE], help="views (default: both ends)"
     )
-    parser.add_argument("--efforts", type=int, nargs="+", default=[], help="measure ours with these encoding efforts too")
+    words = "measure ours with these encoding efforts too; 3:1 has a guidance of 1"
+    parser.add_argument("--efforts", type=Effort.parse, nargs="+", default=[], help=words)
     parser.add_argument("--stride", type=int, default=1, help="use every n-th picture")
     parser.add_argument("--threads", type=int, default=usable_cores(), help="pictures at a time")
     options = parser.parse_args(arguments)

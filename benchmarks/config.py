@@ -15,6 +15,33 @@ PEERS = ("jpeg", "webp", "avif", "jxl")
 
 
 @dataclass(frozen=True)
+class Effort:
+    """What `ugicm.Codec.encode` spends on a stream."""
+
+    steps: int = 0
+    guidance: float = 0
+
+    @classmethod
+    def parse(cls, text: str) -> Effort:
+        """Of "8", or "3:1" for 3 steps with a guidance of 1; ValueError for anything else."""
+        steps, _, guidance = text.partition(":")
+        return cls(int(steps), float(guidance or 0))
+
+    @property
+    def suffix(self) -> str:
+        """What it adds to the name of a codec or view: nothing, -effort8 or -effort3-guidance1."""
+        guided = f"-guidance{self.guidance:g}" if self.guidance else ""
+        return f"-effort{self.steps}{guided}" if self.steps else ""
+
+    def __str__(self) -> str:
+        """As tables show it: 8, or 3, guidance 1."""
+        return f"{self.steps}, guidance {self.guidance:g}" if self.guidance else str(self.steps)
+
+
+NO_EFFORT = Effort()
+
+
+@dataclass(frozen=True)
 class Config:
     """One run; nothing else decides what is measured."""
 
@@ -25,7 +52,7 @@ class Config:
     images: Path | None = None  # folder of pictures for rate-distortion; None is Kodak
     codecs: tuple[str, ...] = (OURS, *PEERS)
     preferences: tuple[float, ...] = (0.0, 0.25, 0.5, 0.75, 1.0)  # views of ours that the tasks are measured on
-    efforts: tuple[int, ...] = ()  # efforts that the tasks are measured with, beside none
+    efforts: tuple[Effort, ...] = ()  # efforts that the tasks are measured with, beside none
     stride: int = 1  # use every n-th picture
     quick: bool = False  # fewer pictures, rates, views, sizes and rounds, to see in minutes that all works
     threads: int = 1  # pictures at a time in tasks; speed has its own

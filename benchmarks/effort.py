@@ -18,14 +18,16 @@ from ugicm import UgicmError
 
 from . import datasets
 from .bd_rate import bd_rate, bd_score
-from .config import DEFAULT_DATA
+from .config import DEFAULT_DATA, Effort
 from .errors import BenchmarkError
 from .markdown import percent, table
 from .metrics import bits_per_pixel, psnr
 from .ours import HUMAN, LADDERS, UgicmCodec, view_name
 
+DEFAULT_EFFORTS = (0, 1, 2, 4, 8, 16)
 
-def measure(bundle: Path | None, efforts: Sequence[int], images: Sequence[np.ndarray]) -> list[list[str]]:
+
+def measure(bundle: Path | None, efforts: Sequence[Effort], images: Sequence[np.ndarray]) -> list[list[str]]:
     """One row per effort: saved bytes, gained dB, and times of encoding; the first effort is what all are compared with."""
     rows, anchor, first = [], None, 0.0
     for effort in efforts:
@@ -59,7 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.effort", description=__doc__)
     parser.add_argument("--bundle", type=Path, help="our model, folder or .zip (default: the one inside ugicm)")
     parser.add_argument("--data", type=Path, default=DEFAULT_DATA, help="folder with eval/")
-    parser.add_argument("--efforts", type=int, nargs="+", default=[0, 1, 2, 4, 8, 16], help="the first is compared with")
+    words = "the first is compared with; 3:1 has a guidance of 1 (default: 0 1 2 4 8 16)"
+    parser.add_argument("--efforts", type=Effort.parse, nargs="+", default=[Effort(steps) for steps in DEFAULT_EFFORTS], help=words)
     parser.add_argument("--stride", type=int, default=3, help="use every n-th picture (default: %(default)s)")
     options = parser.parse_args(arguments)
     try:

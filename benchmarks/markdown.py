@@ -30,7 +30,7 @@ def label(name: str) -> str:
     """What readers call a codec or view."""
     name, _, effort = name.partition("-effort")
     found = LABELS.get(name) or (f"UG-ICM, preference {name[6:]}" if name.startswith("ugicm-") else name)
-    return f"{found}, effort {effort}" if effort else found
+    return f"{found}, effort {effort.replace('-guidance', ', guidance ')}" if effort else found
 
 
 def in_order(results: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from .codecs import ImageCodec, pillow_codec
-from .config import OURS, PLAIN, Config
+from .config import OURS, PLAIN, Config, Effort
 from .ours import HUMAN, UgicmCodec
 
-RD_EFFORTS = (8,)
+RD_EFFORTS = (Effort(8),)
 """Efforts of ours in "rd", beside none."""
 
 

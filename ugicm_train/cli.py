@@ -10,7 +10,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ugicm_train.config import BALANCES, HIDDEN_FIELDS, PRESET_NAMES, QUALITY_LEVELS, TrainConfig, field_sentences
+from ugicm_train.config import (
+    BALANCES,
+    HIDDEN_FIELDS,
+    PRESET_NAMES,
+    QUALITY_LEVELS,
+    Distillation,
+    TrainConfig,
+    field_sentences,
+)
 
 LEVELS = (0, 8, 16, 24, 32, 40, 48, 56, 63)
 
@@ -92,9 +100,26 @@ def _add_remaking(commands: Any) -> None:
     reach.add_argument("--below", required=True, type=float, help="how many levels further down level 0 is to be, at most 6.3")
     reach.add_argument("--out", required=True, type=Path, help="checkpoint folder to write")
 
+    _add_distil(commands)
+
     pack = commands.add_parser("pack", help="copy a checkpoint's weights in half the bytes, to keep or to ship")
     pack.add_argument("checkpoint", type=Path)
     pack.add_argument("--out", required=True, type=Path, help="checkpoint folder to write (float16, not resumable)")
+
+
+def _add_distil(commands: Any) -> None:
+    words = "add a guide to a checkpoint: what `ugicm encode --guidance` follows"
+    distil = commands.add_parser("distil", help=words, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    distil.add_argument("checkpoint", type=Path, help="checkpoint folder; guide.safetensors is written to it")
+    distil.add_argument("--data", required=True, nargs="+", metavar="DIR", help="folders with images, searched recursively")
+    distil.add_argument("--teacher", required=True, help="whose first feature maps to predict; see `fit --help`")
+    distil.add_argument("--threads", type=_count, help="CPU threads of PyTorch (all if absent)")
+    distil.add_argument("--force", action="store_true", help="replace the guide that is there")
+    sentences = field_sentences(Distillation)
+    for setting in dataclasses.fields(Distillation):
+        kind = {"seed": int, "learning_rate": _positive}.get(setting.name, _count)
+        flag = f"--{setting.name.replace('_', '-')}"
+        distil.add_argument(flag, type=kind, default=setting.default, help=sentences[setting.name])
 
 
 def _add_run_options(command: argparse.ArgumentParser, data_required: bool = True) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ugicm_train.config import HIDDEN_FIELDS, QUALITY_LEVELS, TrainConfig, network_preset
+from ugicm_train.config import HIDDEN_FIELDS, QUALITY_LEVELS, Distillation, TrainConfig, network_preset
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -206,12 +206,49 @@ def run_reach(args: argparse.Namespace) -> int:
     return 0
 
 
+def run_distil(args: argparse.Namespace) -> int:
+    """Train a guide and write it beside the checkpoint's weights."""
+    import torch
+
+    from ugicm_train.allocator import keep_freed_memory
+    from ugicm_train.checkpoint import load_codec
+    from ugicm_train.data import CropSource
+    from ugicm_train.distil import distil
+    from ugicm_train.guide_file import FILE, save_guide
+    from ugicm_train.model.build import as_codec
+    from ugicm_train.model.guide import GuideConfig
+    from ugicm_train.teachers import open_teacher
+    from ugicm_train.teachers.base import FeatureTeacher
+
+    settings = Distillation(**{field.name: getattr(args, field.name) for field in dataclasses.fields(Distillation)})
+    if (args.checkpoint / FILE).exists() and not args.force:
+        raise FileExistsError(f"{args.checkpoint / FILE} exists; remove it or give --force")
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    keep_freed_memory()
+    codec = as_codec(load_codec(args.checkpoint)[0], "distil").requires_grad_(False)
+    teacher = open_teacher(args.teacher)
+    if not isinstance(teacher, FeatureTeacher):
+        raise ValueError(f"teacher {args.teacher!r} is a panel; a guide is distilled from one network")
+    source = CropSource(args.data, smallest=settings.crop)
+
+    def show(step: int, missed: list[float]) -> None:
+        print(f"step {step}/{settings.steps} missed " + " ".join(f"{share:.3f}" for share in missed), flush=True)
+
+    save_guide(args.checkpoint, distil(settings, GuideConfig(), teacher, codec, source, show))
+    print(f"wrote {args.checkpoint / FILE}")
+    return 0
+
+
 def run_pack(args: argparse.Namespace) -> int:
     """Write the weights as float16; exporting the result gives the same bundle, because export rounds them so anyway."""
     from ugicm_train.checkpoint import load_codec, save_weights
+    from ugicm_train.guide_file import FILE, load_guide, save_guide
 
     codec, history = load_codec(args.checkpoint)
     save_weights(args.out, codec.config, codec.state_dict(), _without_folders(history), half=True)
+    if (args.checkpoint / FILE).exists():
+        save_guide(args.out, load_guide(args.checkpoint))
     print(f"wrote {args.out}")
     return 0
 
@@ -243,6 +280,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "ablate": run_ablate,
     "prune": run_prune,
     "blend": run_blend,
+    "distil": run_distil,
     "reach": run_reach,
     "pack": run_pack,
 }

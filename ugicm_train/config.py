@@ -262,6 +262,26 @@ class TrainConfig:
         return self.late_batch, self.late_crop
 
 
+@dataclass(frozen=True)
+class Distillation:
+    """Settings of a distillation; the same ones give the same guide."""
+
+    steps: int = 3600
+    """Optimiser steps."""
+    batch: int = 8
+    """Crops per step."""
+    crop: int = 256
+    """Side of a crop in pixels, a multiple of 64."""
+    learning_rate: float = 3e-3
+    """Highest learning rate."""
+    seed: int = 0
+    """Of the weights and of what is drawn."""
+
+    def __post_init__(self) -> None:
+        if self.crop % 64 or self.crop < 128:
+            raise ValueError(f"crop must be a multiple of 64 and at least 128, got {self.crop}")
+
+
 def from_dict(kind: type, values: dict[str, Any]) -> Any:
     """Rebuild config dataclass `kind` from JSON `values`; ValueError names unknown fields."""
     known = {field.name for field in dataclasses.fields(kind)}

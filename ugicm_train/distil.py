@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ugicm_train.config import QUALITY_LEVELS
+from ugicm_train.config import QUALITY_LEVELS, Distillation
 from ugicm_train.data import CropSource
 from ugicm_train.guide_file import GuideError
 from ugicm_train.model.codec import PATCH, Codec
@@ -23,22 +22,6 @@ WARMUP = 50
 DECAY_FROM = 0.2
 LARGEST_NORM = 1.0
 LOG_EVERY = 100
-
-
-@dataclass(frozen=True)
-class Distillation:
-    """Settings of a distillation; the same ones give the same guide."""
-
-    steps: int = 3600
-    """Optimiser steps."""
-    batch: int = 8
-    """Crops per step."""
-    crop: int = 256
-    """Side of a crop in pixels, a multiple of 64."""
-    learning_rate: float = 3e-3
-    """Highest learning rate."""
-    seed: int = 0
-    """Of the weights and of what is drawn."""
 
 
 def wanted_maps(teacher: FeatureTeacher, x: Tensor, count: int) -> list[Tensor]:

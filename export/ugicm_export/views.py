@@ -80,7 +80,7 @@ class RefinerView(nn.Module):
         offset: Tensor,
         share: Tensor,
         size: Tensor,
-        guidance: Tensor | float = 0.0,
+        guidance: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         patches, z = _patches(image), z.float()
         start = self.codec.analysis(patches, quality)

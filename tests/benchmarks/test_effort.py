@@ -4,14 +4,14 @@ import shutil
 import numpy as np
 
 from benchmarks import effort
-from benchmarks.config import ROOT
+from benchmarks.config import ROOT, Effort
 from benchmarks.datasets import read_rgb
 from benchmarks.markdown import in_order, label
 
 
 def test_an_effort_saves_bytes_and_takes_time(bundle):
     photo = read_rgb(ROOT / "examples" / "kodim23.png")[:192, 256:448]
-    (none, two) = effort.measure(bundle, [0, 2], [np.ascontiguousarray(photo)])
+    (none, two) = effort.measure(bundle, [Effort(), Effort(2)], [np.ascontiguousarray(photo)])
     assert none[:4] == ["0", "+0.0 %", "+0.00 dB", "1.0"]
     assert two[0] == "2"
     assert re.fullmatch(r"-\d+\.\d %", two[1])
@@ -26,6 +26,10 @@ def test_names_of_efforts_are_read_and_sorted():
     assert found == ["ugicm-human", "ugicm-human-effort2", "ugicm-0.5", "ugicm-machine", "ugicm-machine-effort2", "avif"]
     assert label("ugicm-effort8") == "UG-ICM, effort 8"
     assert label("ugicm-machine-effort2") == "UG-ICM, machine view, effort 2"
+    guided = Effort.parse("3:1")
+    assert guided == Effort(3, 1)
+    assert str(guided) == "3, guidance 1"
+    assert label(f"ugicm-machine{guided.suffix}") == f"UG-ICM, machine view, effort {guided}"
 
 
 def test_what_cannot_be_measured_is_said(capsys, tmp_path, bundle):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from benchmarks.config import Config
+from benchmarks.config import Config, Effort
 from benchmarks.errors import BenchmarkError
 from benchmarks.ours import view_name
 from benchmarks.roster import contestants
@@ -39,7 +39,7 @@ def test_a_plain_bundle_that_is_not_there_is_named(tmp_path):
 
 
 def test_an_effort_takes_part_behind_none(bundle):
-    config = Config(bundle=bundle, codecs=("ugicm", "jpeg"), preferences=(0.0, 1.0), efforts=(2,))
+    config = Config(bundle=bundle, codecs=("ugicm", "jpeg"), preferences=(0.0, 1.0), efforts=(Effort(2),))
     ours, refined, _ = contestants(config, "tasks")
     assert ours.views == ("ugicm-human", "ugicm-machine")
     assert refined.views == ("ugicm-human-effort2", "ugicm-machine-effort2")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import onnx
 import pytest
 import torch
 import ugicm
+from ugicm.bundle import Bundle
 from ugicm_export import bundle_check, exporter
 from ugicm_export.bundle_check import TOLERANCE
 from ugicm_export.exporter import Request, export_bundle
@@ -19,8 +21,10 @@ from ugicm_export.pictures import sample_pictures
 from ugicm_export.verify import VerificationError
 
 from ugicm_train.checkpoint import CheckpointError, load_codec, save_weights
+from ugicm_train.guide_file import GuideError, save_guide
 from ugicm_train.model.codec import Codec
 from ugicm_train.model.entropy import index_to_scale
+from ugicm_train.model.guide import Guide, GuideConfig
 from ugicm_train.model.refine import level_weights, refine
 
 QUIET = {"progress": lambda text: None}
@@ -215,10 +219,37 @@ def test_a_refiner_that_computes_something_else_fails_the_export(
     checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     genuine = exporter.refiner_onnx
-    monkeypatch.setattr(exporter, "refiner_onnx", lambda codec, weights, opset: genuine(codec, 2 * weights, opset))
+    monkeypatch.setattr(exporter, "refiner_onnx", lambda codec, weights, guide, opset: genuine(codec, 2 * weights, guide, opset))
     with pytest.raises(VerificationError, match=r"symbols of refiner\.onnx differ from torch after 3 steps"):
         export_bundle(checkpoint, tmp_path / "b", **QUIET)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_guide_beside_the_checkpoint_guides_the_effort(checkpoint: Path, bundle: Path, tmp_path: Path) -> None:
+    guided = tmp_path / "guided"
+    shutil.copytree(checkpoint, guided)
+    torch.manual_seed(4)
+    guide = Guide(GuideConfig(channels=(4, 6), widths=(8, 12), blocks=(1, 1)))
+    for head in guide.heads:
+        head.weight.data *= 20
+    save_guide(guided, guide)
+    manifest = export_bundle(guided, tmp_path / "b", **QUIET)
+    assert manifest.guided
+    assert not Bundle.open(bundle).manifest.guided
+    ours, other = (ugicm.Codec.open(path, threads=1) for path in (tmp_path / "b", bundle))
+    picture = next(iter(sample_pictures()))
+    assert ours.encode(picture, effort=2) == other.encode(picture, effort=2)
+    streams = {ours.encode(picture, effort=2, guidance=guidance) for guidance in (0, 0.5, 1)}
+    assert len(streams) == 3
+    with pytest.raises(ugicm.BundleError, match="has no guide, which guidance needs"):
+        other.encode(picture, effort=2, guidance=1)
+
+
+def test_a_damaged_guide_fails_the_export(checkpoint: Path, tmp_path: Path) -> None:
+    shutil.copytree(checkpoint, tmp_path / "c")
+    (tmp_path / "c" / "guide.safetensors").write_bytes(b"nothing")
+    with pytest.raises(GuideError, match="is damaged or no guide"):
+        export_bundle(tmp_path / "c", tmp_path / "b", **QUIET)
 
 
 def test_a_bundle_without_refiner_takes_no_effort(checkpoint: Path, bundle: Path, tmp_path: Path) -> None:

@@ -94,6 +94,27 @@ def test_an_effort_out_of_range_is_refused(codec, photo, effort):
         codec.encode(photo, effort=effort)
 
 
+@needs_model
+@pytest.mark.parametrize(
+    ("effort", "guidance", "words"),
+    [(2, 1.5, "guidance is 1.5, expected 0..1"), (2, float("nan"), "guidance is nan"), (0, 1, "give an effort of 1..16 too")],
+)
+def test_a_guidance_that_makes_no_sense_is_refused(codec, photo, effort, guidance, words):
+    with pytest.raises(OptionError, match=words):
+        codec.encode(photo, effort=effort, guidance=guidance)
+
+
+@needs_model
+@pytest.mark.parametrize(("quality", "slope"), [(25, 3), (60, 4.5)])
+def test_a_guided_effort_is_no_loss_for_eyes(codec, photo, quality, slope):
+    """slope as above."""
+    scores = []
+    for effort, guidance in ((0, 0), (3, 1), (3, 0)):
+        stream = codec.encode(photo, quality, effort=effort, guidance=guidance)
+        scores.append(psnr(codec.decode(stream), photo) - slope * np.log(len(stream)))
+    assert scores[0] < scores[1] < scores[2]
+
+
 def test_a_bundle_without_refiner_is_named(bundle_path):
     with pytest.raises(BundleError, match=r"has no refiner.onnx, which an effort above 0 needs"):
         Codec.open(bundle_path).encode(np.zeros((64, 64, 3), np.uint8), effort=1)
@@ -106,6 +127,9 @@ def test_the_command(codec, photo, tmp_path, capfd):
         assert main(["encode", str(tmp_path / "p.png"), str(tmp_path / f"{effort}.ugic"), "--effort", effort, "--threads", "2"]) == 0
     assert (tmp_path / "0.ugic").read_bytes() == codec.encode(photo)
     assert (tmp_path / "2.ugic").read_bytes() == codec.encode(photo, effort=2)
+    words = ["--effort", "2", "--guidance", "0.5", "--threads", "2"]
+    assert main(["encode", str(tmp_path / "p.png"), str(tmp_path / "g.ugic"), *words]) == 0
+    assert (tmp_path / "g.ugic").read_bytes() == codec.encode(photo, effort=2, guidance=0.5)
 
 
 @needs_model
@@ -113,4 +137,6 @@ def test_the_command_refuses(photo, tmp_path, capfd):
     Image.fromarray(photo).save(tmp_path / "p.png")
     assert main(["encode", str(tmp_path / "p.png"), str(tmp_path / "p.ugic"), "--effort", "40"]) != 0
     assert_one_sentence(capfd.readouterr().err, "effort is 40, expected 0..16")
+    assert main(["encode", str(tmp_path / "p.png"), str(tmp_path / "p.ugic"), "--guidance", "1"]) != 0
+    assert_one_sentence(capfd.readouterr().err, "guidance guides an effort")
     assert not (tmp_path / "p.ugic").exists()

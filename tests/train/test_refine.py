@@ -13,9 +13,11 @@ from tiny_train import NETWORK
 from ugicm_train.checkpoint import load_codec
 from ugicm_train.config import LAMBDA_MAX, LAMBDA_MIN, rate_lambda
 from ugicm_train.data import read_image
+from ugicm_train.guide_file import FILE, load_guide
 from ugicm_train.model.codec import Codec
 from ugicm_train.model.entropy import index_to_scale, symbol_bits
-from ugicm_train.model.refine import level_weights, refine, schedule, squared_error_gradient
+from ugicm_train.model.guide import Guide, GuideConfig, guide_distance
+from ugicm_train.model.refine import GUIDE_UNIT, level_weights, refine, schedule, squared_error_gradient
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = ROOT / "models" / "nano"
@@ -37,6 +39,52 @@ def test_the_gradient_is_that_of_autograd(blocks16: int) -> None:
     found = squared_error_gradient(codec.synthesis, y, level, patches)
     assert expected.abs().max() > 1e-3
     torch.testing.assert_close(found, expected)
+
+
+def test_the_gradient_of_a_guided_error_is_that_of_autograd() -> None:
+    torch.manual_seed(0)
+    codec = Codec(NETWORK).eval().double()
+    guide = Guide(GuideConfig(channels=(4, 5, 6), widths=(8, 10, 12), blocks=(1, 2, 1))).eval().double()
+    for head in guide.heads:
+        head.weight.data *= 10
+    level, y = torch.tensor([3, 50]), latent(codec, 8, 4).double().requires_grad_(True)
+    patches = torch.rand(2, 192, 16, 8, dtype=torch.float64)
+    view = codec.synthesis.patches(y, level, torch.zeros(2, dtype=torch.float64))
+    positions = zip(guide(view), guide(patches), (1, 4, 16), strict=True)
+    distance = sum(times * (a - b).square().sum() for a, b, times in positions) / 3
+    pixels = 64  # of the smallest position
+    (expected,) = torch.autograd.grad((view - patches).square().sum() + 0.5 * GUIDE_UNIT * pixels * distance, y)
+    found = squared_error_gradient(codec.synthesis, y, level, patches, guide, torch.tensor(0.5))
+    torch.testing.assert_close(found, expected)
+    without = squared_error_gradient(codec.synthesis, y, level, patches)
+    torch.testing.assert_close(squared_error_gradient(codec.synthesis, y, level, patches, guide, torch.tensor(0.0)), without)
+    assert (expected - without).abs().max() > 0.1 * without.abs().max()
+
+
+@pytest.mark.skipif(not (SHIPPED / FILE).exists(), reason="this checkout has no trained model with a guide")
+@pytest.mark.parametrize("level", [14, 34, 54])
+@torch.no_grad()
+def test_guidance_brings_both_views_nearer_for_the_guide(level: int) -> None:
+    codec, history = load_codec(SHIPPED)
+    guide = load_guide(SHIPPED)
+    photo = read_image(ROOT / "examples" / "kodim23.png")[:256, 256:512]
+    patches = F.pixel_unshuffle(torch.tensor(photo).permute(2, 0, 1)[None].float() / 255, 8)
+    levels = torch.tensor([level])
+    weight = level_weights(history, codec.config.quality_knots)[8 * levels]
+    z, _ = codec.encode_patches(patches, levels)
+    scale = index_to_scale(codec.scale_network(z, levels))
+
+    def seen(r: torch.Tensor) -> list[float]:
+        views = codec.decode_patches(z, r, levels, torch.tensor([0.0, 1.0])).clamp(0, 1)
+        distances = guide_distance(guide(views), guide(patches)).tolist()
+        return [float(symbol_bits(r, scale).sum()), *distances]
+
+    none, plain, guided = (
+        seen(refine(codec, patches, z, scale, levels, weight, effort, guide, guidance))
+        for effort, guidance in ((0, 0.0), (3, 0.0), (3, 1.0))
+    )
+    assert guided[0] < 1.02 * none[0]
+    assert all(b < 0.97 * min(a, c) for a, b, c in zip(none[1:], guided[1:], plain[1:], strict=True)), (none, plain, guided)
 
 
 @pytest.mark.skipif(not SHIPPED.exists(), reason="this checkout has no trained model")

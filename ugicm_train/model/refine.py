@@ -80,7 +80,7 @@ def refine(
     y = codec.analysis(patches, level)
     for share, size in schedule(effort):
         steps = torch.tensor(share), torch.tensor(size)
-        y = refine_step(codec, patches, y, z, scale, level, weight, *steps, guide, torch.tensor(guidance))
+        y = refine_step(codec, patches, y, z, scale, level, weight, *steps, guide, None if guide is None else torch.tensor(guidance))
     return residual(codec, y, z, level)
 
 
@@ -106,7 +106,7 @@ def refine_step(
     share: Tensor,
     size: Tensor,
     guide: Guide | None = None,
-    guidance: Tensor | float = 0.0,
+    guidance: Tensor | None = None,
 ) -> Tensor:
     """One step: y (N,M,h,w) -> y of the same shape, for pictures as patches (N,192,2h,2w) in [0,1].
 
@@ -120,12 +120,14 @@ def refine_step(
     seen = y + share * dead * (torch.floor(offset + 0.5) - offset)
     bits = offset / ((scale.square() + ROUNDING_VARIANCE) * math.log(2))
     error = squared_error_gradient(codec.synthesis, seen, level, patches, guide, guidance)
-    step = size * GUIDED_STEP**guidance * STEP_LARGE * (STEP_SMALL / STEP_LARGE) ** dead
+    if guidance is not None:
+        size = size * GUIDED_STEP**guidance
+    step = size * STEP_LARGE * (STEP_SMALL / STEP_LARGE) ** dead
     return y - (step * (bits + weight[:, None, None, None] * error)).clamp(-FARTHEST, FARTHEST)
 
 
 def squared_error_gradient(
-    synthesis: Synthesis, y: Tensor, level: Tensor, patches: Tensor, guide: Guide | None = None, guidance: Tensor | float = 0.0
+    synthesis: Synthesis, y: Tensor, level: Tensor, patches: Tensor, guide: Guide | None = None, guidance: Tensor | None = None
 ) -> Tensor:
     """Gradient of the error of the human view with respect to y, written out so that it can become an engine.
 
@@ -144,7 +146,7 @@ def squared_error_gradient(
         x = _through(block, x, condition, pulls)
     view = synthesis.head(x)
     gradient = 2 * (view - patches)
-    if guide is not None:
+    if guide is not None and guidance is not None:
         gradient = gradient + guidance * GUIDE_UNIT * guide_gradient(guide, view, patches)
     gradient = _back(synthesis.head, gradient)
     for pull in reversed(pulls):
