@@ -105,7 +105,7 @@ def test_a_guidance_that_makes_no_sense_is_refused(codec, photo, effort, guidanc
 
 
 @needs_model
-@pytest.mark.parametrize(("quality", "slope"), [(25, 3), (60, 4.5)])
+@pytest.mark.parametrize(("quality", "slope"), [(45, 4), (70, 4.5), (90, 5)])
 def test_a_guided_effort_is_no_loss_for_eyes(codec, photo, quality, slope):
     """slope as above."""
     scores = []

