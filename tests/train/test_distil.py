@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 from tiny_train import NETWORK
 from torch import Tensor, nn
 
+from ugicm_train import torchvision_schema
+from ugicm_train.checkpoint import save_weights
 from ugicm_train.cli import main
 from ugicm_train.config import Distillation
 from ugicm_train.data import CropSource
@@ -137,3 +140,21 @@ def test_the_command_keeps_a_guide_that_is_there(tmp_path: Path, capsys: pytest.
     save_guide(tmp_path, Guide(CONFIG))
     assert main(["distil", str(tmp_path), "--data", str(tmp_path), "--teacher", "x"]) == 1
     assert "exists; remove it or give --force" in capsys.readouterr().err
+
+
+def test_the_command_makes_a_guide_that_pack_takes_along(tmp_path: Path, photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    torchvision_schema.declare()
+    import timm
+
+    teacher = tmp_path / "teacher.safetensors"
+    save_file(timm.create_model("mobilenetv2_100", pretrained=False).state_dict(), teacher)
+    checkpoint = tmp_path / "checkpoint"
+    save_weights(checkpoint, NETWORK, Codec(NETWORK).state_dict(), [{"stage": "none"}])
+    words = ["distil", str(checkpoint), "--data", str(photos), "--steps", "2", "--batch", "2", "--crop", "128"]
+    assert main([*words, "--teacher", f"{teacher},{teacher}"]) == 1
+    assert "is a panel; a guide is distilled from one network" in capsys.readouterr().err
+    assert main([*words, "--teacher", str(teacher)]) == 0
+    assert "step 2/2 missed" in capsys.readouterr().out
+    assert main(["pack", str(checkpoint), "--out", str(tmp_path / "packed")]) == 0
+    assert load_guide(tmp_path / "packed").config == GuideConfig()
+    assert (tmp_path / "packed" / FILE).read_bytes() == (checkpoint / FILE).read_bytes()
