@@ -78,7 +78,7 @@ def _add_encode(commands: Any) -> None:
         type=int,
         default=0,
         metavar="N",
-        help="steps, 0..16, spent on a better stream for eyes, each about as long as three decodings (default: 0)",
+        help="steps, 0..16, spent on a better stream for eyes, each about as long as four decodings (default: 0)",
     )
     encode.add_argument(
         "--guidance",

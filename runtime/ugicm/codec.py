@@ -136,7 +136,7 @@ class Codec:
 
         image: (H, W, 3) uint8 sRGB array, or a Pillow image (see `ugicm.image`; what had to change is warned about).
         quality: 0 (smallest) .. 100 (best). boxes: data to carry after the picture.
-        effort: 0..16 steps, each about three decodings long, that look for symbols which cost less and show the picture better
+        effort: 0..16 steps, each about four decodings long, that look for symbols which cost less and show the picture better
         to people; decoding is the same (docs/refinement.md says what is won). Needs a bundle with `refiner.onnx`.
         guidance: 0..1, how far the effort goes to what networks see in either view; above 0 it needs a guided bundle.
         progress: called with (tiles done, tiles in all), a tile of an effort counting once for each step.
