@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,9 +24,12 @@ class Effort:
 
     @classmethod
     def parse(cls, text: str) -> Effort:
-        """Of "8", or "3:1" for 3 steps with a guidance of 1; ValueError for anything else."""
+        """Of "8", or "3:1" for 3 steps with a guidance of 1; argparse.ArgumentTypeError for anything else."""
         steps, _, guidance = text.partition(":")
-        return cls(int(steps), float(guidance or 0))
+        try:
+            return cls(int(steps), float(guidance or 0))
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r} is no effort; give steps, as 8, or steps and guidance, as 3:1") from None
 
     @property
     def suffix(self) -> str:

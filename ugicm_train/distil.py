@@ -9,11 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ugicm_train.config import QUALITY_LEVELS, Distillation
+from ugicm_train.config import QUALITY_LEVELS, Distillation, TrainConfig
 from ugicm_train.data import CropSource
 from ugicm_train.guide_file import GuideError
 from ugicm_train.model.codec import PATCH, Codec
-from ugicm_train.model.guide import Guide, GuideConfig
+from ugicm_train.model.guide import Guide, GuideConfig, squared_length
 from ugicm_train.model.layers import ResidualBlock
 from ugicm_train.optimizers import make_optimizers, set_learning_rate
 from ugicm_train.teachers.base import FeatureTeacher, resized
@@ -42,11 +42,6 @@ def wanted_maps(teacher: FeatureTeacher, x: Tensor, count: int) -> list[Tensor]:
     return maps
 
 
-def squared(x: Tensor) -> Tensor:
-    """Mean over the positions of squared lengths: (N,C,h,w) -> (N,)."""
-    return x.float().square().sum(1).mean((1, 2))
-
-
 def distillation_loss(maps: list[Tensor], wanted: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
     """(loss, share of the squared differences that each map misses) of the maps (2N,C,h,w) of N originals and then their N views.
 
@@ -58,8 +53,8 @@ def distillation_loss(maps: list[Tensor], wanted: list[Tensor]) -> tuple[Tensor,
         original, view = found.chunk(2)
         target_original, target_view = target.chunk(2)
         difference = target_view - target_original
-        miss = (squared(view - original - difference) / squared(difference).clamp_min(1e-6)).mean()
-        loss = loss + squared(found - target).mean() + miss
+        miss = (squared_length(view - original - difference) / squared_length(difference).clamp_min(1e-6)).mean()
+        loss = loss + squared_length(found - target).mean() + miss
         missed.append(miss.detach())
     return loss / len(maps), missed
 
@@ -86,12 +81,13 @@ def distil(
     for block in guide.modules():
         if isinstance(block, ResidualBlock):
             block.start_near_identity()
+    rates = TrainConfig(
+        steps=settings.steps, learning_rate=settings.learning_rate, warmup=WARMUP, decay_from=DECAY_FROM
+    )
     optimizers = make_optimizers(guide, "muon", settings.learning_rate)
     sums: list[list[float]] = []
     for step in range(settings.steps):
-        rise = min(1.0, (step + 1) / WARMUP)
-        fall = min(1.0, (settings.steps - step) / (settings.steps * (1 - DECAY_FROM)))
-        set_learning_rate(optimizers, settings.learning_rate * rise * fall)
+        set_learning_rate(optimizers, rates.learning_rate_at(step))
         rng = np.random.default_rng((settings.seed, step))
         x = source.crops(rng, settings.batch, settings.crop).contiguous(memory_format=torch.channels_last)
         level = torch.from_numpy(rng.integers(QUALITY_LEVELS, size=len(x)))

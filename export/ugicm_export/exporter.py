@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ugicm.bundle import Bundle, describe_file, fingerprint, write_bundle
-from ugicm.manifest import DECODER, ENCODER, ENTROPY, REFINER, Manifest
+from ugicm.manifest import DECODER, ENCODER, ENTROPY, GUIDED_REFINER, REFINER, Manifest
 
 from ugicm_export.bundle_check import CPU, STEP, check_bundle, sweep_record
 from ugicm_export.entropy import entropy_file, mean_network_sha256
@@ -128,7 +128,6 @@ def export_bundle(
         folded=draft.folded,
         opset=opset,
         halo=halo(codec.config),
-        guided=guide is not None,
         training={"history": history},
         verification=draft.verification,
         license=LICENSE,
@@ -157,11 +156,14 @@ def _draft(
         found = verify(codec, draft.files[ENCODER], draft.files[DECODER], draft.files[ENTROPY], progress, request.pixel_steps)
         draft.verification = found.record()
     if request.refiner:
-        progress(f"writing {REFINER}" + (", guided" if guide is not None else ""))
         weights = level_weights(history, codec.config.quality_knots)
-        draft.files[REFINER] = refiner_onnx(codec, weights, guide, opset)
-        if not request.skip_verify:
-            draft.verification["refiner"] = verify_refiner(codec, weights, guide, draft.files[REFINER], progress)
+        refiners = {REFINER: None} if guide is None else {REFINER: None, GUIDED_REFINER: guide}
+        for file, its_guide in refiners.items():
+            progress(f"writing {file}")
+            draft.files[file] = refiner_onnx(codec, weights, its_guide, opset)
+            if not request.skip_verify:
+                compared = verify_refiner(codec, weights, its_guide, file, draft.files[file], progress)
+                draft.verification[Path(file).stem] = compared
     for label, preference in request.fold.items():
         file = f"decoder.{label}.onnx"
         draft.files[file] = folded_decoder_onnx(codec, preference, opset)

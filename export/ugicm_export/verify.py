@@ -172,6 +172,7 @@ def verify_refiner(
     codec: Codec,
     weights: torch.Tensor,
     guide: Guide | None,
+    file: str,
     refiner: bytes,
     progress: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
@@ -207,7 +208,7 @@ def verify_refiner(
     progress(f"verified {symbols} refined symbols, {differing} of them differ")
     if differing > REFINED_TOLERANCE * symbols:
         raise VerificationError(
-            f"{differing} of {symbols} symbols of refiner.onnx differ from torch after {REFINED_EFFORT} steps "
+            f"{differing} of {symbols} symbols of {file} differ from torch after {REFINED_EFFORT} steps "
             f"(allowed share {REFINED_TOLERANCE}); nothing was written"
         )
     return {"effort": REFINED_EFFORT, "symbols": symbols, "differing_symbols": differing}

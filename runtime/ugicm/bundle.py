@@ -4,7 +4,8 @@
     encoder.onnx    (image, quality) -> (z, r)
     decoder.onnx    (z, r, quality, preference) -> image
     entropy.bin     scale network and coding tables, read by `ugicm_coder.EntropyModel`
-    refiner.onnx    (image, z, index, quality, offset, share, size[, guidance]) -> (moved, r), for encoding with an effort; may be absent
+    refiner.onnx    (image, z, index, quality, offset, share, size) -> (moved, r), for encoding with an effort; may be absent
+    guided_refiner.onnx  the same with one more input, guidance; may be absent
 
 and, listed in the manifest where they exist, the same engines in another precision (`encoder.int8.onnx`) and decoders
 for one preference only (`decoder.human.onnx`: (z, r, quality) -> image).
@@ -23,11 +24,16 @@ from typing import Any
 
 from .errors import BundleError
 from .files import write_bytes
-from .manifest import ENTROPY, FP32, NAME, REFINER, Manifest, ManifestError, parse_manifest
+from .manifest import ENTROPY, FP32, GUIDED_REFINER, NAME, REFINER, Manifest, ManifestError, parse_manifest
 
 DEFAULT_PATH = Path(__file__).parent / "default_bundle"
 PATH_VARIABLE = "UGICM_BUNDLE"
 MAX_MANIFEST_BYTES = 1 << 20
+_MISSED = {
+    REFINER: "an effort above 0 needs; export it again without --no-refiner",
+    GUIDED_REFINER: "a guidance above 0 needs; export a checkpoint with a guide (`ugicm-train distil`), without --no-refiner",
+}
+"""Engines that a bundle may do without: who misses them, and what to do."""
 
 
 def fingerprint(entropy: bytes, mean_network_sha256: str) -> str:
@@ -89,17 +95,13 @@ class Bundle:
         return [FP32, *self.manifest.variants]
 
     def engine(self, name: str, variant: str = FP32) -> bytes:
-        """`encoder.onnx` or `decoder.onnx` in one of `variants`; raises `BundleError` if it is not there."""
+        """An engine in one of `variants`, the refiners always in fp32; raises `BundleError` if it is not there."""
         self._check_variant(variant)
-        return self.read(name if variant == FP32 else self.manifest.variants[variant][name])
-
-    def refiner(self) -> bytes:
-        """`refiner.onnx`, in fp32 whatever the variant; raises `BundleError` if it is not there."""
-        if REFINER not in self.manifest.files:
-            raise BundleError(
-                f"bundle '{self.path}' has no {REFINER}, which an effort above 0 needs; export it again without --no-refiner"
-            )
-        return self.read(REFINER)
+        if name in _MISSED and name not in self.manifest.files:
+            raise BundleError(f"bundle '{self.path}' has no {name}, which {_MISSED[name]}")
+        if variant == FP32 or name in _MISSED:
+            return self.read(name)
+        return self.read(self.manifest.variants[variant][name])
 
     def folded_decoder(self, preference: float, variant: str = FP32) -> bytes | None:
         """The decoder (z, r, quality) -> image made for exactly this preference, None if the bundle has none.

@@ -78,14 +78,14 @@ def _add_encode(commands: Any) -> None:
         type=int,
         default=0,
         metavar="N",
-        help="steps, 0..16, spent on a better stream for eyes, each about as long as four decodings (default: 0)",
+        help="steps, 0..16, spent on a better stream for eyes, each about as long as three decodings (default: 0)",
     )
     encode.add_argument(
         "--guidance",
         type=float,
         default=0.0,
         metavar="G",
-        help="how far the effort goes to what networks see, 0..1 (default: 0, for eyes alone)",
+        help="how far the effort goes to what networks see, 0..1; a step then takes four decodings (default: 0, for eyes alone)",
     )
     encode.add_argument("--strip", action="store_true", help="keep no Exif, XMP or colour profile; colours become sRGB")
     _add_force(encode)

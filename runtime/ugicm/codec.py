@@ -20,10 +20,10 @@ from .bitstream import (
 )
 from .bundle import Bundle
 from .checks import MAX_EFFORT, as_array, check_limit, check_threads, for_each, quality_to_level
-from .engines import EngineOptions, Engines, Progress, no_progress
+from .engines import EngineOptions, Engines, Progress, no_progress, refiner
 from .entropy import Clock, NoClock, Symbols
-from .errors import BundleError, ImageError, OptionError, UnsupportedVersionError, WrongModelError
-from .manifest import DECODER, ENCODER, FP32, REFINER
+from .errors import ImageError, OptionError, UnsupportedVersionError, WrongModelError
+from .manifest import DECODER, ENCODER, FP32
 from .session import DEFAULT_PROVIDERS, ONNXRUNTIME, Provider, check_engine, provider_names
 from .tiles import DEFAULT_TILE_PIXELS, MIN_TILE_PIXELS, Rect, Region, cells, check_region
 
@@ -112,9 +112,12 @@ class Codec:
             "tile_pixels": options.tile_pixels,
         }
 
-    def prepare(self, encode: bool = False, decode: bool = False, refine: bool = False) -> None:
-        """Load engines now instead of at first use, to notice a missing runtime before any picture is touched."""
-        for name, wanted in ((ENCODER, encode), (DECODER, decode), (REFINER, refine)):
+    def prepare(self, encode: bool = False, decode: bool = False, refine: bool = False, guidance: float = 0) -> None:
+        """Load engines now instead of at first use, to notice what is missing before any picture is touched.
+
+        refine: for encoding with an effort, and with this guidance.
+        """
+        for name, wanted in ((ENCODER, encode), (DECODER, decode), (refiner(guidance), refine)):
             if wanted:
                 self._engines.load(name)
 
@@ -136,11 +139,11 @@ class Codec:
 
         image: (H, W, 3) uint8 sRGB array, or a Pillow image (see `ugicm.image`; what had to change is warned about).
         quality: 0 (smallest) .. 100 (best). boxes: data to carry after the picture.
-        effort: 0..16 steps, each about four decodings long, that look for symbols which cost less and show the picture better
-        to people; decoding is the same (docs/refinement.md says what is won). Needs a bundle with `refiner.onnx`.
-        guidance: 0..1, how far the effort goes to what networks see in either view; above 0 it needs a guided bundle.
+        effort: 0..16 steps, each about three decodings long, four with guidance, that look for symbols which cost less
+        and show the picture better to people; decoding is the same (docs/refinement.md says what is won). Needs a bundle with `refiner.onnx`.
+        guidance: 0..1, how far the effort goes to what networks see in either view; above 0 it needs `guided_refiner.onnx`.
         progress: called with (tiles done, tiles in all), a tile of an effort counting once for each step.
-        Raises `ImageError`, `OptionError`, `TooLargeError`, `EngineError`, and `BundleError` without `refiner.onnx`.
+        Raises `ImageError`, `OptionError`, `TooLargeError`, `EngineError`, and `BundleError` without the engine of an effort.
         """
         return self.encode_timed(image, quality, NoClock(), boxes, progress, effort, guidance)
 
@@ -299,25 +302,18 @@ class Codec:
         progress: Progress,
     ) -> bytes:
         check_limit("effort", effort, 0, MAX_EFFORT)
-        self._check_guidance(guidance, effort)
+        check_limit("guidance", guidance, 0, 1)
+        if guidance and not effort:
+            raise OptionError("guidance guides an effort; give an effort of 1..16 too")
         if not effort:
             (symbols,) = self._engines.analyse([array], [level], clock, progress)
             return self._write(array, symbols, boxes, clock)
-        self.prepare(refine=True)
+        self.prepare(refine=True, guidance=guidance)
         (symbols,) = self._engines.analyse([array], [level], clock)
         with clock.stage("scale_network"):
             indexes = self._model.scale_indexes(symbols.z, symbols.level)
         symbols = self._engines.refine(array, symbols, indexes, effort, guidance, clock, progress)
         return self._write(array, symbols, boxes, clock)
-
-    def _check_guidance(self, guidance: float, effort: int) -> None:
-        check_limit("guidance", guidance, 0, 1)
-        if guidance and not effort:
-            raise OptionError("guidance guides an effort; give an effort of 1..16 too")
-        if guidance and not self._bundle.manifest.guided:
-            raise BundleError(
-                f"bundle '{self._bundle.path}' has no guide, which guidance needs; export a checkpoint with one"
-            )
 
     def _write(self, array: np.ndarray, symbols: Symbols, boxes: Sequence[Box], clock: Clock) -> bytes:
         z, bands = entropy.encode(self._model, symbols, DEFAULT_BAND_HEIGHT, self._options.threads, clock)

@@ -20,7 +20,7 @@ def encode(options: argparse.Namespace) -> int:
     """`ugicm encode`."""
     jobs = batch.plan(options.inputs, options.output, ".ugic", batch.picture_suffixes, force=options.force)
     codec = _open_codec(options)
-    codec.prepare(encode=True, refine=options.effort > 0)
+    codec.prepare(encode=True, refine=options.effort > 0, guidance=options.guidance)
 
     def convert(job: batch.Job) -> dict[str, bytes]:
         picture = image.read_picture(_source(job.source), codec.info["max_pixels"], strip=options.strip)

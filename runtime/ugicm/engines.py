@@ -11,19 +11,20 @@ from .bitstream import MULTIPLE, padded
 from .bundle import Bundle
 from .entropy import LATENT_ROWS_PER_UNIT, Clock, Symbols
 from .errors import EngineError
-from .manifest import DECODER, ENCODER, FP32, REFINER
+from .manifest import DECODER, ENCODER, FP32, GUIDED_REFINER, REFINER
 from .session import DEFAULT_PROVIDERS, ONNXRUNTIME, Engine, Provider, open_engine
 from .tiles import CELL_PIXELS, DEFAULT_TILE_PIXELS, HALO_LIMIT, Rect, Tile, cells, covering, grown, plan
 
 Progress = Callable[[int, int], None]  # tiles done, tiles in all
 
 _ORIGIN = Rect(0, 0, 0, 0)
+_REFINER_PORTS = ("image", "z", "index", "quality", "offset", "share", "size"), ("moved", "r")
 _PORTS = {
     ENCODER: (("image", "quality"), ("z", "r")),
     DECODER: (("z", "r", "quality", "preference"), ("image",)),
-    REFINER: (("image", "z", "index", "quality", "offset", "share", "size"), ("moved", "r")),
+    REFINER: _REFINER_PORTS,
+    GUIDED_REFINER: ((*_REFINER_PORTS[0], "guidance"), _REFINER_PORTS[1]),
 }
-GUIDANCE = "guidance"
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,11 @@ class EngineOptions:
 
 def no_progress(_done: int, _total: int) -> None:
     """Show nothing."""
+
+
+def refiner(guidance: float) -> str:
+    """The engine that an effort of this guidance takes: without one the guide need not be computed."""
+    return GUIDED_REFINER if guidance else REFINER
 
 
 class Engines:
@@ -58,13 +64,11 @@ class Engines:
         with self._lock:
             if name not in self._loaded:
                 inputs, outputs = _PORTS[name]
-                if name == REFINER and self._bundle.manifest.guided:
-                    inputs = (*inputs, GUIDANCE)
                 options = self._options
                 self._loaded[name] = open_engine(
                     options.engine,
                     name,
-                    self._bundle.refiner() if name == REFINER else self._bundle.engine(name, options.variant),
+                    self._bundle.engine(name, options.variant),
                     inputs=inputs,
                     outputs=outputs,
                     threads=options.threads,
@@ -110,8 +114,7 @@ class Engines:
     ) -> Symbols:
         """Symbols of the same level that code a (H, W, 3) uint8 picture better, after `effort` steps; z stays as it is.
 
-        indexes: scale indexes (M, H/16, W/16) that the r of this z is coded with. guidance: 0..1, see `Codec.encode`; 0 unless
-        the bundle is guided.
+        indexes: scale indexes (M, H/16, W/16) that the r of this z is coded with. guidance: 0..1, see `Codec.encode`.
         """
         whole = cells(*image.shape[:2])
         r = np.empty_like(symbols.r)
@@ -126,14 +129,14 @@ class Engines:
                 "quality": np.array([symbols.level], np.float32),
                 "offset": np.zeros((1, len(r), around.bottom - around.top, around.right - around.left), np.float32),
             }
-            if self._bundle.manifest.guided:
-                feeds[GUIDANCE] = np.array([guidance], np.float32)
+            if guidance:
+                feeds["guidance"] = np.array([guidance], np.float32)
             for step in range(effort):
                 progress(done, total)
                 feeds["share"] = np.array([step / max(effort - 1, 1)], np.float32)
                 feeds["size"] = np.array([effort**-0.5], np.float32)
                 with clock.stage("engine"):
-                    feeds["offset"], found = self.load(REFINER).run(feeds, release=len(tiles) > 1)
+                    feeds["offset"], found = self.load(refiner(guidance)).run(feeds, release=len(tiles) > 1)
                 done += 1
             _check_output("r", found, feeds["index"].shape, np.int32, MAX_RESIDUAL)
             r[_planes(fine)] = found[0][_planes(fine, around)]

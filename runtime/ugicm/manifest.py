@@ -15,6 +15,8 @@ DECODER = "decoder.onnx"
 ENTROPY = "entropy.bin"
 REFINER = "refiner.onnx"
 """What `encode` with an effort needs; a bundle may do without."""
+GUIDED_REFINER = "guided_refiner.onnx"
+"""What it needs with a guidance too; a bundle may do without."""
 REQUIRED_FILES = (ENCODER, DECODER, ENTROPY)
 FP32 = "fp32"
 """The variant every bundle has: encoder.onnx and decoder.onnx themselves."""
@@ -41,7 +43,6 @@ class Manifest:
     preference: tuple[float, float] = (0.0, 1.0)  # range of the preference axis the decoder was trained on
     multiple: int = MULTIPLE  # the engines take sides that are multiples of this
     halo: tuple[int, int] = DEFAULT_HALO  # pixels around a tile that its coding, its decoding can depend on
-    guided: bool = False  # whether refiner.onnx has a guide, so that an effort can be for networks too
     opset: int = 0  # ONNX opset of the engines
     training: dict[str, Any] = field(default_factory=dict)  # how the model was made, free form
     verification: dict[str, Any] = field(default_factory=dict)  # what the exporter compared, and how it came out
@@ -154,7 +155,6 @@ _CHECKS = {
     "preference": _is_range,
     "multiple": lambda value: value == MULTIPLE,
     "halo": _is_halo,
-    "guided": lambda value: isinstance(value, bool),
     "opset": lambda value: isinstance(value, int),
     "training": lambda value: isinstance(value, dict),
     "verification": lambda value: isinstance(value, dict),

@@ -62,14 +62,15 @@ def test_z_and_level_are_those_of_no_effort(codec, photo):
 
 
 @needs_model
-def test_tiles_refine_as_the_whole_does(codec):
+@pytest.mark.parametrize("guidance", [0, 1])
+def test_tiles_refine_as_the_whole_does(codec, guidance):
     """What a step looks at is wider than a tile's margin once there are several; what lies that far away decides next to nothing."""
     photo = np.asarray(Image.open(EXAMPLE).convert("RGB"))
     wide = np.concatenate([photo, photo[:, ::-1], photo], axis=1)
     tiled = Codec.open(DEFAULT_PATH, threads=2, tile_pixels=MIN_TILE_PIXELS)
     done = []
-    one = codec.decode_symbols(codec.encode(wide, 60, effort=2))
-    stream = tiled.encode(wide, 60, effort=2, progress=lambda *state: done.append(state))
+    one = codec.decode_symbols(codec.encode(wide, 60, effort=2, guidance=guidance))
+    stream = tiled.encode(wide, 60, effort=2, guidance=guidance, progress=lambda *state: done.append(state))
     other = tiled.decode_symbols(stream)
     np.testing.assert_array_equal(one.z, other.z)
     assert (one.r != other.r).mean() < 1e-4

@@ -27,6 +27,11 @@ def latent(codec: Codec, height: int, width: int) -> torch.Tensor:
     return torch.randn(2, codec.config.latent, height, width, generator=torch.Generator().manual_seed(1))
 
 
+def photo_patches() -> torch.Tensor:
+    photo = read_image(ROOT / "examples" / "kodim23.png")[:256, 256:512]
+    return F.pixel_unshuffle(torch.tensor(photo).permute(2, 0, 1)[None].float() / 255, 8)
+
+
 @pytest.mark.parametrize("blocks16", [0, 1])
 def test_the_gradient_is_that_of_autograd(blocks16: int) -> None:
     torch.manual_seed(0)
@@ -68,9 +73,7 @@ def test_guidance_brings_views_nearer_for_the_guide(level: int, views: int) -> N
     """At the highest levels the human view alone, whose error the steps follow."""
     codec, history = load_codec(SHIPPED)
     guide = load_guide(SHIPPED)
-    photo = read_image(ROOT / "examples" / "kodim23.png")[:256, 256:512]
-    patches = F.pixel_unshuffle(torch.tensor(photo).permute(2, 0, 1)[None].float() / 255, 8)
-    levels = torch.tensor([level])
+    patches, levels = photo_patches(), torch.tensor([level])
     weight = level_weights(history, codec.config.quality_knots)[8 * levels]
     z, _ = codec.encode_patches(patches, levels)
     scale = index_to_scale(codec.scale_network(z, levels))
@@ -94,9 +97,7 @@ def test_guidance_brings_views_nearer_for_the_guide(level: int, views: int) -> N
 def test_steps_lower_the_cost_of_a_photo(level: int, least: float) -> None:
     """Cost in bits: those of the symbols plus the weighted squared error of the human view."""
     codec, history = load_codec(SHIPPED)
-    photo = read_image(ROOT / "examples" / "kodim23.png")[:256, 256:512]
-    patches = F.pixel_unshuffle(torch.tensor(photo).permute(2, 0, 1)[None].float() / 255, 8)
-    levels = torch.tensor([level])
+    patches, levels = photo_patches(), torch.tensor([level])
     weight = level_weights(history, codec.config.quality_knots)[8 * levels]
     z, r = codec.encode_patches(patches, levels)
     scale = index_to_scale(codec.scale_network(z, levels))

@@ -62,5 +62,9 @@ class Guide(nn.Module):
 
 def guide_distance(maps: list[Tensor], wanted: list[Tensor]) -> Tensor:
     """Mean over the maps of their squared distance per position: maps (N,C,h,w) twice -> (N,)."""
-    parts = [(a - b).float().square().sum(1).mean((1, 2)) for a, b in zip(maps, wanted, strict=True)]
-    return torch.stack(parts).mean(0)
+    return torch.stack([squared_length(a - b) for a, b in zip(maps, wanted, strict=True)]).mean(0)
+
+
+def squared_length(x: Tensor) -> Tensor:
+    """Mean over the positions of the squared length: (N,C,h,w) -> (N,)."""
+    return x.float().square().sum(1).mean((1, 2))
