@@ -140,7 +140,7 @@ class Codec:
         image: (H, W, 3) uint8 sRGB array, or a Pillow image (see `ugicm.image`; what had to change is warned about).
         quality: 0 (smallest) .. 100 (best). boxes: data to carry after the picture.
         effort: 0..16 steps, each about three decodings long, four with guidance, that look for symbols which cost less
-        and show the picture better to people; decoding is the same (docs/refinement.md says what is won). Needs a bundle with `refiner.onnx`.
+        and show the picture better to people; decoding is the same (docs/refinement.md). Needs a bundle with `refiner.onnx`.
         guidance: 0..1, how far the effort goes to what networks see in either view; above 0 it needs `guided_refiner.onnx`.
         progress: called with (tiles done, tiles in all), a tile of an effort counting once for each step.
         Raises `ImageError`, `OptionError`, `TooLargeError`, `EngineError`, and `BundleError` without the engine of an effort.
