@@ -1,6 +1,6 @@
 """What an encoding effort wins and costs on Kodak: `python -m benchmarks.effort`.
 
-Bytes of whole streams at equal PSNR of the human view (BD-rate over all levels), and the time of an encoding as a multiple of
+Bytes of whole streams at equal PSNR and MS-SSIM of the human view (BD-rate over all levels), and the time of an encoding as a multiple of
 one without effort and of a decoding, all in one run on one thread.
 """
 
@@ -17,11 +17,11 @@ import numpy as np
 from ugicm import UgicmError
 
 from . import datasets
-from .bd_rate import bd_rate, bd_score
+from .bd_rate import Curve, bd_rate, bd_score
 from .config import DEFAULT_DATA, Effort
 from .errors import BenchmarkError
 from .markdown import percent, table
-from .metrics import bits_per_pixel, psnr
+from .metrics import bits_per_pixel, decibels, ms_ssim, psnr
 from .ours import HUMAN, LADDERS, UgicmCodec, view_name
 
 DEFAULT_EFFORTS = (0, 1, 2, 4, 8, 16)
@@ -29,11 +29,13 @@ DEFAULT_EFFORTS = (0, 1, 2, 4, 8, 16)
 
 def measure(bundle: Path | None, efforts: Sequence[Effort], images: Sequence[np.ndarray]) -> list[list[str]]:
     """One row per effort: saved bytes, gained dB, and times of encoding; the first effort is what all are compared with."""
-    rows, anchor, first = [], None, 0.0
+    rows: list[list[str]] = []
+    anchors: list[Curve] = []
+    first = 0.0
     for effort in efforts:
         codec = UgicmCodec(bundle, effort=effort)
         codec.decode(codec.encode(images[0], 50), view_name(HUMAN, effort))
-        rates, scores, encoding, decoding = [], [], 0.0, 0.0
+        means, encoding, decoding = [], 0.0, 0.0
         for quality in LADDERS["rd"]:
             found = []
             for image in images:
@@ -43,16 +45,15 @@ def measure(bundle: Path | None, efforts: Sequence[Effort], images: Sequence[np.
                 view = codec.decode(data, view_name(HUMAN, effort))
                 decoding += perf_counter() - middle
                 encoding += middle - start
-                found.append((bits_per_pixel(data, image), psnr(image, view)))
-            rates.append(fmean(rate for rate, _ in found))
-            scores.append(fmean(score for _, score in found))
-        curve = rates, scores
-        anchor, first = anchor or curve, first or encoding
-        saved, gained = bd_rate(anchor, curve).percent, bd_score(anchor, curve)
-        rows.append(
-            [str(effort), percent(saved), f"{gained:+.2f} dB", f"{encoding / first:.1f}", f"{encoding / decoding:.1f}"]
-        )
-        print(f"effort {effort}: {percent(saved)}", file=sys.stderr, flush=True)
+                found.append((bits_per_pixel(data, image), psnr(image, view), ms_ssim(image, view)))
+            means.append([fmean(values) for values in zip(*found)])
+        rates, fidelity, similarity = zip(*means)
+        curves = [(rates, fidelity), (rates, [decibels(value) for value in similarity])]
+        anchors, first = anchors or curves, first or encoding
+        saved, likewise = (percent(bd_rate(anchor, curve).percent) for anchor, curve in zip(anchors, curves))
+        gained = f"{bd_score(anchors[0], curves[0]):+.2f} dB"
+        rows.append([str(effort), saved, likewise, gained, f"{encoding / first:.1f}", f"{encoding / decoding:.1f}"])
+        print(f"effort {effort}: {saved}, by MS-SSIM {likewise}", file=sys.stderr, flush=True)
     return rows
 
 
@@ -73,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"benchmarks.effort: {error}", file=sys.stderr)
         return 1
     print(f"{len(images)} pictures of {dataset.name}\n")
-    head = ["effort", "bytes at equal PSNR", "PSNR at equal bytes", "time to encode, of effort 0", "of one decoding"]
+    head = ["effort", "bytes at equal PSNR", "at equal MS-SSIM", "PSNR at equal bytes", "time to encode, of effort 0", "of one decoding"]
     print("\n".join(table(head, rows)))
     return 0
 

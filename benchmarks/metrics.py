@@ -43,6 +43,11 @@ def ms_ssim(original: np.ndarray, decoded: np.ndarray) -> float:
     return float(pytorch_msssim.ms_ssim(*pair, data_range=255))
 
 
+def decibels(similarity: float) -> float:
+    """-10 log10(1 - x) of an MS-SSIM x in dB, which spreads out what lies near 1."""
+    return -10 * math.log10(max(1 - similarity, 1e-10))
+
+
 def ssimulacra2(original: np.ndarray, decoded: np.ndarray) -> float:
     """SSIMULACRA 2 (Sneyers 2022) of two (H, W, 3) uint8 pictures: 100 is equal, 70 good, 30 poor, below 0 broken.
 

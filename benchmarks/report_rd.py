@@ -10,6 +10,7 @@ from . import published
 from .bd_rate import BdRate, Curve, bd_rate, bd_score, clip_to_rates
 from .config import OURS
 from .markdown import curve, in_order, label, percent, provenance, table
+from .metrics import decibels
 
 RATES = (0.15, 1.2)  # bits per pixel between which ours is judged
 METRICS = {"psnr-rgb": "PSNR-RGB (dB)", "ms-ssim-rgb": "MS-SSIM (dB)", "ssimulacra2": "SSIMULACRA 2"}
@@ -18,9 +19,9 @@ _DIGITS = {"psnr-rgb": 2, "ms-ssim-rgb": 4, "ssimulacra2": 1}
 
 
 def score(result: dict[str, Any], metric: str) -> list[float]:
-    """The values of a metric; MS-SSIM as -10 log10(1 - x) dB, which spreads out what lies near 1."""
+    """The values of a metric, MS-SSIM in decibels."""
     values = result["results"][metric]
-    return [-10 * math.log10(max(1 - value, 1e-10)) for value in values] if metric == "ms-ssim-rgb" else values
+    return [decibels(value) for value in values] if metric == "ms-ssim-rgb" else values
 
 
 def by_dataset(results: dict[str, dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:

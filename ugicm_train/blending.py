@@ -1,4 +1,4 @@
-"""A mixture of two checkpoints that came from one start: a point between two objectives without training for it.
+"""A mixture of checkpoints that came from one start: a point between several objectives without training for it.
 
 Networks trained on from the same weights mostly lie in one valley, in which mixtures are as good as their ends or better
 (Wortsman et al., "Model soups", ICML 2022; "Robust fine-tuning of zero-shot models", CVPR 2022).
@@ -41,7 +41,7 @@ def since_parting(history: list[dict[str, Any]], other: list[dict[str, Any]]) ->
 
 
 def write_mixture(folders: Sequence[Path], shares: Sequence[float], out: Path, whole: bool = False) -> None:
-    """Blend the checkpoint of the first of `folders` with each of the others, one by one by its share, and write the last result.
+    """Blend the checkpoint of the first of `folders` with each of the others, one after the other: a share is that of the mixture so far.
 
     ValueError as in `blend`, CheckpointError if a folder is no checkpoint.
     """
@@ -52,6 +52,23 @@ def write_mixture(folders: Sequence[Path], shares: Sequence[float], out: Path, w
         codec.load_state_dict(blend(codec, other, share, whole))
         history = [*history, entry | ({"whole": True} if whole else {})]
     save_weights(out, codec.config, codec.state_dict(), history)
+
+
+def write_weighted(folders: Sequence[Path], weights: Sequence[float], out: Path, whole: bool = False) -> None:
+    """Write the mixture in which each of `folders` but the first has its weight and the first the rest of 1.
+
+    ValueError if the weights are not as many as these folders or more than 1 in all, and as in `blend`.
+    """
+    if len(weights) != len(folders) - 1:
+        raise ValueError(f"{len(folders) - 1} checkpoints beside the first need as many shares, got {len(weights)}")
+    total = 1 - sum(weights)
+    if total < -1e-9:
+        raise ValueError(f"the shares of the others may be 1 in all, got {sum(weights):g}")
+    shares = []
+    for weight in weights:
+        total = max(total, 0.0) + weight
+        shares.append(weight / total if total else 0.0)
+    write_mixture(folders, shares, out, whole)
 
 
 def write_mean(folders: Sequence[Path], out: Path) -> None:

@@ -62,6 +62,7 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--levels", type=_level, nargs="+", default=list(LEVELS))
     evaluate.add_argument("--preferences", type=_preference, nargs="+", default=[0.0])
     evaluate.add_argument("--images", type=_count, help="only the first so many images")
+    evaluate.add_argument("--ms-ssim", action="store_true", help="also print MS-SSIM in dB, -10 log10(1 - x)")
     evaluate.add_argument("--teacher", default="", help="also print this teacher's distance; see `fit --help`")
     evaluate.add_argument("--text", type=Path, help="text embeddings (K,D) of the teacher's CLIP as .npy: zero-shot agreement")
     evaluate.add_argument("--labels", type=Path, help="COCO JSON whose categories are the rows of --text: zero-shot accuracy")
@@ -86,10 +87,12 @@ def _add_remaking(commands: Any) -> None:
         words = f"channels to keep in {field.removesuffix('_hidden')}; all if absent"
         prune.add_argument(f"--{field.replace('_', '-')}", type=_count, help=words)
 
-    blend = commands.add_parser("blend", help="a mixture of two checkpoints that were trained on from one start")
+    blend = commands.add_parser("blend", help="a mixture of checkpoints that were trained on from one start")
     blend.add_argument("checkpoint", type=Path)
-    blend.add_argument("other", type=Path, help="checkpoint of the same network")
-    blend.add_argument("--share", required=True, type=_preference, help="weight of the other, 0 to 1")
+    blend.add_argument("others", type=Path, nargs="+", metavar="other", help="checkpoints of the same network")
+    blend.add_argument(
+        "--share", required=True, type=_preference, nargs="+", help="weight of each other, 0 to 1; the first has the rest of 1"
+    )
     blend.add_argument(
         "--whole", action="store_true", help="mix what the preference acts through too; else it is the first's"
     )

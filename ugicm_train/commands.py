@@ -133,7 +133,7 @@ def run_evaluate(args: argparse.Namespace) -> int:
 
     codec, _ = load_codec(args.checkpoint)
     files = find_images(args.data)[: args.images]
-    judges = judges_for(open_teacher(args.teacher) if args.teacher else None, args.text, args.labels, files)
+    judges = judges_for(open_teacher(args.teacher) if args.teacher else None, args.text, args.labels, files, args.ms_ssim)
     images = [read_image(path) for path in files]
     print(" ".join(["level preference     bpp   PSNR", *(f"{name:>8}" for name in judges)]))
     for point in evaluate(codec, images, args.levels, args.preferences, judges):
@@ -186,10 +186,10 @@ def run_prune(args: argparse.Namespace) -> int:
 
 
 def run_blend(args: argparse.Namespace) -> int:
-    """Write a mixture of two checkpoints; what the preference acts through is that of the first unless all is to be mixed."""
-    from ugicm_train.blending import write_mixture
+    """Write a mixture of checkpoints; what the preference acts through is that of the first unless all is to be mixed."""
+    from ugicm_train.blending import write_weighted
 
-    write_mixture([args.checkpoint, args.other], [args.share], args.out, args.whole)
+    write_weighted([args.checkpoint, *args.others], args.share, args.out, args.whole)
     print(f"wrote {args.out}")
     return 0
 

@@ -16,6 +16,8 @@ from ugicm_train.stages import STAGES, Stage
 QUALITY_LEVELS = 64
 BALANCES = ("fixed", "ema", "upgrad", "mgda")
 LAMBDA_MIN, LAMBDA_MAX = 0.00038, 0.2
+LEAST_MS_SSIM_SIDE = 192
+"""The five scales of MS-SSIM, with windows of 11 pixels, need pictures of more than 160 pixels; crops come in steps of 64."""
 
 
 @dataclass(frozen=True)
@@ -183,6 +185,9 @@ class TrainConfig:
     balance: str = "fixed"
     """How human and machine objectives share a step: fixed (weights below), ema (magnitudes equalised by running means), upgrad
     or mgda (gradients of both combined without conflict, by torchjd)."""
+    human_ms_ssim: float = 0.0
+    """Share of the human objective that is 1 - MS-SSIM, weighed so that the rates of the levels stay about where they are; the rest is
+    the squared error. MS-SSIM needs crops of at least 192 pixels."""
     machine_mse: float = 0.4
     """Weight of the pixel error inside the machine objective at level 0, relative to the human one."""
     machine_mse_growth: float = 0.5
@@ -223,7 +228,16 @@ class TrainConfig:
         for name in ("batch", "late_batch"):
             if getattr(self, name) % self.accumulate:
                 raise ValueError(f"{name} {getattr(self, name)} cannot be cut into {self.accumulate} micro-batches")
+        self._check_structure()
         self._check_supervision()
+
+    def _check_structure(self) -> None:
+        if not 0 <= self.human_ms_ssim <= 1:
+            raise ValueError(f"human_ms_ssim must be in [0, 1], got {self.human_ms_ssim}")
+        if self.human_ms_ssim and min(self.crop, self.late_crop) < LEAST_MS_SSIM_SIDE:
+            raise ValueError(
+                f"human_ms_ssim needs crops of at least {LEAST_MS_SSIM_SIDE} pixels, got {self.crop} and {self.late_crop}"
+            )
 
     def _check_supervision(self) -> None:
         shares = (self.global_weight, self.local_weight, self.instance_weight)

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import pytorch_msssim
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from ugicm_train.evaluate import Judge
 from ugicm_train.teachers import FeatureTeacher, Panel, Teacher
+
+LEAST_SIDE = 161
+"""Sides of pictures whose five scales all hold the 11 pixels of MS-SSIM's window."""
 
 
 def as_tensor(pixels: np.ndarray) -> Tensor:
@@ -28,6 +33,15 @@ def distance_judge(teacher: Teacher) -> Judge:
         return float(teacher.distance(as_tensor(view), as_tensor(original)))
 
     return judge
+
+
+@torch.no_grad()
+def structure_judge(view: np.ndarray, original: np.ndarray, number: int) -> float:
+    """MS-SSIM (Wang 2003, mean over R, G and B) of view and original in dB, -10 log10(1 - x); ValueError for sides below 161 pixels."""
+    if min(original.shape[:2]) < LEAST_SIDE:
+        raise ValueError(f"picture {number} is {original.shape[1]}x{original.shape[0]}: MS-SSIM needs sides of {LEAST_SIDE} pixels or more")
+    similarity = pytorch_msssim.ms_ssim(as_tensor(view), as_tensor(original), data_range=1.0)
+    return -10 * math.log10(max(1 - float(similarity), 1e-10))
 
 
 class ZeroShot:
@@ -95,14 +109,15 @@ def read_labels(path: Path, files: Sequence[Path]) -> list[set[int]]:
 
 
 def judges_for(
-    teacher: FeatureTeacher | Panel | None, text: Path | None, labels: Path | None, files: Sequence[Path]
+    teacher: FeatureTeacher | Panel | None, text: Path | None, labels: Path | None, files: Sequence[Path], structure: bool = False
 ) -> Mapping[str, Judge]:
     """The judges that the command line asks for, by the heading of their column; ValueError if they do not fit together."""
+    found: dict[str, Judge] = {"ms-ssim": structure_judge} if structure else {}
     if teacher is None:
         if text or labels:
             raise ValueError("--text and --labels need --teacher open_clip:ARCH:FILE, the CLIP of the embeddings")
-        return {}
-    found = {"teacher": distance_judge(teacher)}
+        return found
+    found["teacher"] = distance_judge(teacher)
     if text is not None:
         from ugicm_train.teachers.clip import ClipTeacher
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import pytorch_msssim
 import torch
 from torch import Tensor
 
@@ -15,6 +16,8 @@ from ugicm_train.teachers import Teacher
 REFERENCE_LAMBDA = 0.005
 TEACHER_UNIT = 200.0
 """A teacher distance of 0.5 weighs as much as a squared error of 100 (in 8-bit steps)."""
+MS_SSIM_UNIT = 2400.0
+"""Squared error (in 8-bit steps) that is as bad as an MS-SSIM of 0 instead of 1: the ratio of the weights that CompressAI gives both."""
 LEAST_CROP_LOSS = 0.01
 """Crops of a smaller loss than this, a hundredth of the usual one, count as if they had it when crops are balanced."""
 
@@ -40,6 +43,16 @@ def squared_error(view: Tensor, x: Tensor) -> Tensor:
     return (view - x).square().mean((1, 2, 3)) * 255**2
 
 
+def human_distortion(view: Tensor, x: Tensor, error: Tensor, share: float) -> Tensor:
+    """What people mind per picture, in squared 8-bit steps: the squared `error` (N,), of which 1 - MS-SSIM replaces a `share` -> (N,)."""
+    if not share:
+        return error
+    with torch.autocast(x.device.type, enabled=False):  # variances are differences of nearly equal numbers: not for bf16
+        pair = [picture.float().contiguous(memory_format=torch.channels_last) for picture in (view, x)]
+        structure = 1 - pytorch_msssim.ms_ssim(*pair, data_range=1.0, size_average=False)
+    return (1 - share) * error + share * MS_SSIM_UNIT * structure
+
+
 def training_loss(
     config: TrainConfig,
     coded: Coded,
@@ -57,15 +70,16 @@ def training_loss(
     pixels = x.shape[2] * x.shape[3]
     bpp = (coded.latent_bits + coded.hyper_bits) / pixels
     error = squared_error(coded.view, x)
-    machine = distortion = error
+    human = human_distortion(coded.view, x, error, config.human_ms_ssim)
+    machine = distortion = human
     terms = {"bpp": bpp.mean(), "mse": error.mean()}
     if config.needs_teacher:
         assert teacher is not None
         boxes = torch.zeros(len(x), 4) if boxes is None else boxes
         distance = supervised_distance(config, teacher, coded.view, x, preference, boxes)
         growth = 1 + config.machine_mse_growth * level / (QUALITY_LEVELS - 1)
-        machine = config.machine_mse * growth * error + config.machine_teacher * TEACHER_UNIT * distance
-        distortion = (1 - preference) * error + preference * machine
+        machine = config.machine_mse * growth * human + config.machine_teacher * TEACHER_UNIT * distance
+        distortion = (1 - preference) * human + preference * machine
         terms["teacher"] = distance.sum() / (preference > 0).sum().clamp(min=1)
     weight = rate_lambda(level.to(error.dtype), config.lambda_min, config.lambda_max)
     norm = (weight / REFERENCE_LAMBDA).sqrt()
@@ -78,6 +92,6 @@ def training_loss(
         {"loss": crop_loss.mean()} | terms,
         human_rate=(share * (1 - preference) * bpp).mean(),
         machine_rate=(share * preference * bpp).mean(),
-        human=(share * (1 - preference) * weight * error).mean(),
+        human=(share * (1 - preference) * weight * human).mean(),
         machine=(share * preference * weight * machine).mean(),
     )

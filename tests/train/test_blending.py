@@ -1,4 +1,4 @@
-"""Mixtures of two checkpoints: weights in between, the preference's own weights kept, histories told."""
+"""Mixtures of checkpoints: weights in between, the preference's own weights kept, histories told."""
 
 from __future__ import annotations
 
@@ -49,6 +49,30 @@ def test_whole_mixes_what_the_preference_acts_through_too(pair, tmp_path):
     assert history == [{"stage": "blend", "share": 1.0, "other": [], "whole": True}]
     for name, value in second.state_dict().items():
         torch.testing.assert_close(found.state_dict()[name], value)
+
+
+@pytest.mark.parametrize("shares", [[0.5, 0.2], [0.3, 0.7], [0.0, 1.0], [0.0, 0.0]])
+def test_several_are_mixed_by_their_shares(pair, tmp_path, shares):
+    first, second = pair
+    third = tiny_codec()
+    with torch.no_grad():
+        for parameter in third.parameters():
+            parameter.add_(10.0)
+    for name, codec in (("a", first), ("b", second), ("c", third)):
+        save_weights(tmp_path / name, NETWORK, codec.state_dict(), [])
+    folders = [str(tmp_path / name) for name in "abc"]
+    assert main(["blend", *folders, "--whole", "--out", str(tmp_path / "d"), "--share", *map(str, shares)]) == 0
+    found = load_codec(tmp_path / "d")[0].state_dict()
+    for name, parameter in first.named_parameters():
+        torch.testing.assert_close(found[name], parameter.data + shares[0] + 10 * shares[1])
+
+
+def test_shares_that_do_not_fit_are_refused(pair, tmp_path, capsys):
+    save_weights(tmp_path / "a", NETWORK, pair[0].state_dict(), [])
+    same = [str(tmp_path / "a")] * 3
+    for shares, words in ((["0.5"], "2 checkpoints beside the first need as many shares, got 1"), (["0.8", "0.4"], "in all, got 1.2")):
+        assert main(["blend", *same, "--out", str(tmp_path / "b"), "--share", *shares]) == 1
+        assert words in capsys.readouterr().err
 
 
 def test_the_human_view_and_the_stream_of_either_end_come_back(pair):

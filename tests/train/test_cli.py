@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 import torch
-from tiny_train import NETWORK, tiny_codec
+from tiny_train import NETWORK, draw_pictures, tiny_codec
 
 from ugicm_train.checkpoint import load_codec, read_config, save_weights
 from ugicm_train.cli import main
@@ -68,6 +68,14 @@ def test_fit_resume_and_evaluate(start, pictures, tmp_path, capsys):
     arguments = ["evaluate", str(out), "--data", str(pictures), "--levels", "0", "63", "--images", "1"]
     assert main([*arguments, "--preferences", "0", "1"]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 5
+
+
+def test_evaluate_prints_ms_ssim_where_pictures_are_large_enough(start, pictures, tmp_path, capsys):
+    larger = draw_pictures(tmp_path / "larger", count=1, side=192)
+    arguments = ["evaluate", str(start), "--levels", "63", "--ms-ssim", "--data"]
+    assert main([*arguments, str(larger)]) == 0
+    assert "ms-ssim" in capsys.readouterr().out.splitlines()[0]
+    assert "MS-SSIM needs sides of 161 pixels" in sentence(capsys, *arguments, pictures)
 
 
 def test_fit_help_explains_every_setting(capsys, monkeypatch):

@@ -89,6 +89,8 @@ def test_crops_grow_late_in_the_stage():
         ({"late_crop": 0}, "late_crop must be a positive multiple of 64, got 0"),
         ({"steps": 0}, "steps must be positive, got 0"),
         ({"batch": -1}, "batch must be positive, got -1"),
+        ({"human_ms_ssim": 1.5}, r"human_ms_ssim must be in \[0, 1\], got 1.5"),
+        ({"human_ms_ssim": 0.2}, "human_ms_ssim needs crops of at least 192 pixels, got 128 and 256"),
     ],
 )
 def test_bad_settings_say_what_is_expected(values, words):

@@ -1,4 +1,4 @@
-"""Judges: a CLIP's zero-shot class, by text embeddings nearest to what it sees."""
+"""Judges: structure, and a CLIP's zero-shot class, by text embeddings nearest to what it sees."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,7 @@ import torch
 from tiny_train import tiny_codec
 
 from ugicm_train.evaluate import evaluate
-from ugicm_train.judges import ZeroShot, as_tensor, distance_judge, judges_for, read_labels, read_text
+from ugicm_train.judges import ZeroShot, as_tensor, distance_judge, judges_for, read_labels, read_text, structure_judge
 from ugicm_train.teachers import open_teacher
 
 
@@ -52,6 +52,17 @@ def test_evaluation_carries_the_judges(clip):
     points = evaluate(tiny_codec(), shown, [0, 63], [0.0, 1.0], judges)
     assert all(set(p.judged) == {"teacher", "agree"} for p in points)
     assert all(p.judged["teacher"] > 0 and 0 <= p.judged["agree"] <= 1 for p in points)
+
+
+def test_structure_is_judged_in_decibels():
+    rng = np.random.default_rng(1)
+    original = rng.integers(0, 256, (161, 170, 3), np.uint8)
+    assert structure_judge(original, original, 0) > 60
+    near, far = (np.clip(original + rng.normal(0, size, original.shape), 0, 255).astype(np.uint8) for size in (10, 60))
+    assert structure_judge(near, original, 0) > structure_judge(far, original, 0) + 5
+    assert list(judges_for(None, None, None, [], structure=True)) == ["ms-ssim"]
+    with pytest.raises(ValueError, match="picture 3 is 170x160: MS-SSIM needs sides of 161 pixels"):
+        structure_judge(original[:160], original[:160], 3)
 
 
 def coco(path, names):

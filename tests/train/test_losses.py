@@ -3,11 +3,19 @@
 import dataclasses
 
 import pytest
+import pytorch_msssim
 import torch
 from tiny_train import TRAIN
 
 from ugicm_train.config import rate_lambda
-from ugicm_train.losses import REFERENCE_LAMBDA, TEACHER_UNIT, squared_error, training_loss
+from ugicm_train.losses import (
+    MS_SSIM_UNIT,
+    REFERENCE_LAMBDA,
+    TEACHER_UNIT,
+    human_distortion,
+    squared_error,
+    training_loss,
+)
 from ugicm_train.model.codec import Coded
 
 
@@ -16,6 +24,43 @@ class ConstantTeacher:
 
     def distance(self, view, x, scale=1.0):
         return torch.full((len(x),), 0.2)
+
+
+def noisy_pair(count=2):
+    """Pictures (N,3,192,192) that are noisy and smooth by turns, and the same with a little noise."""
+    torch.manual_seed(5)
+    x = 0.5 + torch.rand(count, 3, 192, 192) * torch.tensor([0.5, 0.02])[:count, None, None, None]
+    return x, x + 0.02 * torch.randn_like(x)
+
+
+def test_ms_ssim_takes_its_share_of_what_people_mind():
+    x, view = noisy_pair()
+    error = squared_error(view, x)
+    structure = 1 - pytorch_msssim.ms_ssim(view, x, data_range=1.0, size_average=False)
+    assert human_distortion(view, x, error, 0.0) is error
+    torch.testing.assert_close(human_distortion(view, x, error, 1.0), MS_SSIM_UNIT * structure)
+    torch.testing.assert_close(human_distortion(view, x, error, 0.25), 0.75 * error + 0.25 * MS_SSIM_UNIT * structure)
+
+
+def test_ms_ssim_keeps_its_precision_under_autocast():
+    x, view = noisy_pair()
+    expected = human_distortion(view, x, squared_error(view, x), 1.0)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = human_distortion(view, x, squared_error(view, x), 1.0)
+    torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("preference", [0.0, 0.5, 1.0])
+def test_the_same_pixels_count_along_the_whole_axis(preference):
+    x, view = noisy_pair()
+    config = dataclasses.replace(
+        TRAIN, stage="semantic", crop=192, late_crop=192, human_ms_ssim=0.25, machine_teacher=0.0, machine_mse=1.0, machine_mse_growth=0.0
+    )
+    coded = Coded(view, torch.zeros(2), torch.zeros(2))
+    level = torch.tensor([30, 30])
+    found = training_loss(config, coded, x, level, torch.full((2,), preference), ConstantTeacher())
+    wanted = rate_lambda(30) * human_distortion(view, x, squared_error(view, x), 0.25) / (rate_lambda(30) / REFERENCE_LAMBDA) ** 0.5
+    assert found.terms["loss"].item() == pytest.approx(wanted.mean().item(), rel=1e-5)
 
 
 def loss(preference, teacher=None, level=30, **changes):
