@@ -137,7 +137,7 @@ class TrainConfig:
     """One stage of training; everything that changes the loss curve is here and is saved with the checkpoint."""
 
     stage: str = "rate_distortion"
-    """rate_distortion (MSE at every preference), semantic (human and machine objectives mixed by preference), preference
+    """rate_distortion (the human objective at every preference), semantic (human and machine objectives mixed by preference), preference
     (the same objectives, but only what the preference acts through trains: streams and the human view stay as they are), or
     integer (only the scale network trains, through its exact integer simulation: the rate falls, the views stay)."""
     steps: int = 20000
@@ -189,7 +189,7 @@ class TrainConfig:
     """Share of the human objective that is 1 - MS-SSIM, weighed so that the rates of the levels stay about where they are; the rest is
     the squared error. MS-SSIM needs crops of at least 192 pixels."""
     machine_mse: float = 0.4
-    """Weight of the pixel error inside the machine objective at level 0, relative to the human one."""
+    """Weight of the human objective, pixels, inside the machine objective at level 0."""
     machine_mse_growth: float = 0.5
     """How much that weight grows towards level 63: 2 makes it three times as large there."""
     machine_teacher: float = 2.2
