@@ -43,14 +43,11 @@ def squared_error(view: Tensor, x: Tensor) -> Tensor:
     return (view - x).square().mean((1, 2, 3)) * 255**2
 
 
-def human_distortion(view: Tensor, x: Tensor, error: Tensor, share: float) -> Tensor:
-    """What people mind per picture, in squared 8-bit steps: the squared `error` (N,), of which 1 - MS-SSIM replaces a `share` -> (N,)."""
-    if not share:
-        return error
+def structure_error(view: Tensor, x: Tensor) -> Tensor:
+    """1 - MS-SSIM (Wang 2003, mean over R, G and B) per picture: (N,3,H,W) twice, sides of more than 160 pixels -> (N,)."""
     with torch.autocast(x.device.type, enabled=False):  # variances are differences of nearly equal numbers: not for bf16
         pair = [picture.float().contiguous(memory_format=torch.channels_last) for picture in (view, x)]
-        structure = 1 - pytorch_msssim.ms_ssim(*pair, data_range=1.0, size_average=False)
-    return (1 - share) * error + share * MS_SSIM_UNIT * structure
+        return 1 - pytorch_msssim.ms_ssim(*pair, data_range=1.0, size_average=False)
 
 
 def training_loss(
@@ -70,9 +67,13 @@ def training_loss(
     pixels = x.shape[2] * x.shape[3]
     bpp = (coded.latent_bits + coded.hyper_bits) / pixels
     error = squared_error(coded.view, x)
-    human = human_distortion(coded.view, x, error, config.human_ms_ssim)
-    machine = distortion = human
+    human = error
     terms = {"bpp": bpp.mean(), "mse": error.mean()}
+    if config.human_ms_ssim:
+        structure = structure_error(coded.view, x)
+        human = error.lerp(MS_SSIM_UNIT * structure, config.human_ms_ssim)
+        terms["ms-ssim"] = 1 - structure.mean()
+    machine = distortion = human
     if config.needs_teacher:
         assert teacher is not None
         boxes = torch.zeros(len(x), 4) if boxes is None else boxes

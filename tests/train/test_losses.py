@@ -12,8 +12,8 @@ from ugicm_train.losses import (
     MS_SSIM_UNIT,
     REFERENCE_LAMBDA,
     TEACHER_UNIT,
-    human_distortion,
     squared_error,
+    structure_error,
     training_loss,
 )
 from ugicm_train.model.codec import Coded
@@ -33,34 +33,26 @@ def noisy_pair(count=2):
     return x, x + 0.02 * torch.randn_like(x)
 
 
-def test_ms_ssim_takes_its_share_of_what_people_mind():
+def test_structure_keeps_its_precision_under_autocast():
     x, view = noisy_pair()
-    error = squared_error(view, x)
-    structure = 1 - pytorch_msssim.ms_ssim(view, x, data_range=1.0, size_average=False)
-    assert human_distortion(view, x, error, 0.0) is error
-    torch.testing.assert_close(human_distortion(view, x, error, 1.0), MS_SSIM_UNIT * structure)
-    torch.testing.assert_close(human_distortion(view, x, error, 0.25), 0.75 * error + 0.25 * MS_SSIM_UNIT * structure)
-
-
-def test_ms_ssim_keeps_its_precision_under_autocast():
-    x, view = noisy_pair()
-    expected = human_distortion(view, x, squared_error(view, x), 1.0)
+    expected = 1 - pytorch_msssim.ms_ssim(view, x, data_range=1.0, size_average=False)
+    assert expected[1] > 5 * expected[0]  # the same noise is worse where nothing hides it
     with torch.autocast("cpu", torch.bfloat16):
-        found = human_distortion(view, x, squared_error(view, x), 1.0)
-    torch.testing.assert_close(found, expected)
+        torch.testing.assert_close(structure_error(view, x), expected)
 
 
 @pytest.mark.parametrize("preference", [0.0, 0.5, 1.0])
-def test_the_same_pixels_count_along_the_whole_axis(preference):
+@pytest.mark.parametrize("share", [0.25, 1.0])
+def test_structure_takes_its_share_of_the_pixels_along_the_whole_axis(preference, share):
     x, view = noisy_pair()
-    config = dataclasses.replace(
-        TRAIN, stage="semantic", crop=192, late_crop=192, human_ms_ssim=0.25, machine_teacher=0.0, machine_mse=1.0, machine_mse_growth=0.0
-    )
+    silent = {"machine_teacher": 0.0, "machine_mse": 1.0, "machine_mse_growth": 0.0, "crop_balance": 0.0}
+    config = dataclasses.replace(TRAIN, stage="semantic", crop=192, late_crop=192, human_ms_ssim=share, **silent)
     coded = Coded(view, torch.zeros(2), torch.zeros(2))
-    level = torch.tensor([30, 30])
-    found = training_loss(config, coded, x, level, torch.full((2,), preference), ConstantTeacher())
-    wanted = rate_lambda(30) * human_distortion(view, x, squared_error(view, x), 0.25) / (rate_lambda(30) / REFERENCE_LAMBDA) ** 0.5
-    assert found.terms["loss"].item() == pytest.approx(wanted.mean().item(), rel=1e-5)
+    found = training_loss(config, coded, x, torch.tensor([30, 30]), torch.full((2,), preference), ConstantTeacher())
+    wanted = (1 - share) * squared_error(view, x) + share * MS_SSIM_UNIT * structure_error(view, x)
+    scale = rate_lambda(30) / (rate_lambda(30) / REFERENCE_LAMBDA) ** 0.5
+    assert found.total.item() == pytest.approx(scale * wanted.mean().item(), rel=1e-5)
+    assert found.terms["ms-ssim"].item() == pytest.approx(1 - structure_error(view, x).mean().item())
 
 
 def loss(preference, teacher=None, level=30, **changes):
