@@ -236,7 +236,8 @@ class TrainConfig:
             raise ValueError(f"human_ms_ssim must be in [0, 1], got {self.human_ms_ssim}")
         if self.human_ms_ssim and min(self.crop, self.late_crop) < LEAST_MS_SSIM_SIDE:
             raise ValueError(
-                f"human_ms_ssim needs crops of at least {LEAST_MS_SSIM_SIDE} pixels, got {self.crop} and {self.late_crop}"
+                f"human_ms_ssim needs crops of at least {LEAST_MS_SSIM_SIDE} pixels, got {self.crop} and {self.late_crop}; "
+                "set crop and late_crop"
             )
 
     def _check_supervision(self) -> None:

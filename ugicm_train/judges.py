@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import pytorch_msssim
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from ugicm_train.evaluate import Judge
+from ugicm_train.losses import structure_error
 from ugicm_train.teachers import FeatureTeacher, Panel, Teacher
 
 LEAST_SIDE = 161
@@ -39,9 +39,9 @@ def distance_judge(teacher: Teacher) -> Judge:
 def structure_judge(view: np.ndarray, original: np.ndarray, number: int) -> float:
     """MS-SSIM (Wang 2003, mean over R, G and B) of view and original in dB, -10 log10(1 - x); ValueError for sides below 161 pixels."""
     if min(original.shape[:2]) < LEAST_SIDE:
-        raise ValueError(f"picture {number} is {original.shape[1]}x{original.shape[0]}: MS-SSIM needs sides of {LEAST_SIDE} pixels or more")
-    similarity = pytorch_msssim.ms_ssim(as_tensor(view), as_tensor(original), data_range=1.0)
-    return -10 * math.log10(max(1 - float(similarity), 1e-10))
+        size = f"{original.shape[1]}x{original.shape[0]}"
+        raise ValueError(f"picture {number} is {size}: MS-SSIM needs sides of {LEAST_SIDE} pixels or more; leave it out, or --ms-ssim")
+    return -10 * math.log10(max(float(structure_error(as_tensor(view), as_tensor(original))), 1e-10))
 
 
 class ZeroShot:

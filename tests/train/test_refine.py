@@ -92,9 +92,9 @@ def test_guidance_brings_views_nearer_for_the_guide(level: int, views: int) -> N
 
 
 @pytest.mark.skipif(not SHIPPED.exists(), reason="this checkout has no trained model")
-@pytest.mark.parametrize(("level", "least"), [(14, 0.01), (34, 0.01), (54, 0.04)])
+@pytest.mark.parametrize(("level", "least", "slack"), [(14, 0.01, 1.005), (34, 0.01, 1.0), (54, 0.04, 1.0)])
 @torch.no_grad()
-def test_steps_lower_the_cost_of_a_photo(level: int, least: float) -> None:
+def test_steps_lower_the_cost_of_a_photo(level: int, least: float, slack: float) -> None:
     """Cost in bits: those of the symbols plus the weighted squared error of the human view."""
     codec, history = load_codec(SHIPPED)
     patches, levels = photo_patches(), torch.tensor([level])
@@ -109,7 +109,7 @@ def test_steps_lower_the_cost_of_a_photo(level: int, least: float) -> None:
     assert torch.equal(refine(codec, patches, z, scale, levels, weight, 0), r)
     costs = [cost(refine(codec, patches, z, scale, levels, weight, effort)) for effort in (0, 2, 8)]
     assert costs[1] < (1 - least) * costs[0]
-    assert costs[2] < 1.005 * costs[1]  # at low rates a few symbols decide, and two steps have found most of it
+    assert costs[2] < slack * costs[1]  # at low rates a few symbols decide, and two steps have found most of it
 
 
 def test_the_schedule_rounds_last_and_shortens_its_steps() -> None:
