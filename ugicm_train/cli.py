@@ -87,6 +87,12 @@ def _add_remaking(commands: Any) -> None:
         words = f"channels to keep in {field.removesuffix('_hidden')}; all if absent"
         prune.add_argument(f"--{field.replace('_', '-')}", type=_count, help=words)
 
+    widen = commands.add_parser("widen", help="a checkpoint with more latent channels, to be trained on: better high rates")
+    widen.add_argument("checkpoint", type=Path)
+    widen.add_argument("--data", required=True, nargs="+", metavar="DIR", help="folders with images, searched recursively")
+    widen.add_argument("--latent", required=True, type=_count, help="latent channels to have, more than before by a multiple of 4")
+    widen.add_argument("--out", required=True, type=Path, help="checkpoint folder to write")
+
     blend = commands.add_parser("blend", help="a mixture of checkpoints that were trained on from one start")
     blend.add_argument("checkpoint", type=Path)
     blend.add_argument("others", type=Path, nargs="+", metavar="other", help="checkpoints of the same network")

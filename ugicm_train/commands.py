@@ -15,10 +15,11 @@ from ugicm_train.config import HIDDEN_FIELDS, QUALITY_LEVELS, Distillation, Trai
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
+    from ugicm_train.batches import Batch
     from ugicm_train.run import RunOptions
 
-PRUNE_BATCHES = 16
-"""Batches of training crops whose activations tell what can be spared."""
+SAMPLE_BATCHES = 16
+"""Batches of training crops whose activations tell what can be spared or is missing."""
 
 
 def run_describe(args: argparse.Namespace) -> int:
@@ -160,13 +161,20 @@ def run_ablate(args: argparse.Namespace) -> int:
     return 0
 
 
-def run_prune(args: argparse.Namespace) -> int:
-    """Write a narrower checkpoint and print what each block lost."""
+def _training_batches(folders: str | list[str]) -> list[Batch]:
+    """What a network sees in training, for commands that look at its activations."""
     import torch
 
     from ugicm_train.batches import draw_batch
-    from ugicm_train.checkpoint import load_codec, save_weights
     from ugicm_train.data import CropSource
+
+    settings, source = TrainConfig(crop=256, late_from=1.0), CropSource(folders)
+    return [draw_batch(settings, source, step).to(torch.device("cpu")) for step in range(SAMPLE_BATCHES)]
+
+
+def run_prune(args: argparse.Namespace) -> int:
+    """Write a narrower checkpoint and print what each block lost."""
+    from ugicm_train.checkpoint import load_codec, save_weights
     from ugicm_train.model.build import as_codec
     from ugicm_train.pruning import prune
 
@@ -175,13 +183,24 @@ def run_prune(args: argparse.Namespace) -> int:
         raise ValueError("nothing to prune: give at least one of " + ", ".join(f"--{field.replace('_', '-')}" for field in HIDDEN_FIELDS))
     codec, history = load_codec(args.checkpoint)
     codec = as_codec(codec, "prune")
-    settings, source = TrainConfig(crop=256, late_from=1.0), CropSource(args.data)
-    batches = [draw_batch(settings, source, step).to(torch.device("cpu")) for step in range(PRUNE_BATCHES)]
-    network, losses = prune(codec, hidden, batches)
+    network, losses = prune(codec, hidden, _training_batches(args.data))
     save_weights(args.out, network, codec.state_dict(), [*history, {"stage": "prune", "hidden": hidden}])
     print(f"{'block':24s} share of its expand branch's variance lost")
     for name, loss in losses.items():
         print(f"{name:24s} {loss:.2%}")
+    return 0
+
+
+def run_widen(args: argparse.Namespace) -> int:
+    """Write a checkpoint with more latent channels and print what they hold."""
+    from ugicm_train.checkpoint import load_codec, save_weights
+    from ugicm_train.model.build import as_codec
+    from ugicm_train.widening import widen
+
+    codec, history = load_codec(args.checkpoint)
+    codec, shares = widen(as_codec(codec, "widen"), args.latent, _training_batches(args.data))
+    save_weights(args.out, codec.config, codec.state_dict(), [*history, {"stage": "widen", "latent": args.latent}])
+    print(f"{len(shares)} channels with {sum(shares):.1%} of the error that the highest level has without rounding; wrote {args.out}")
     return 0
 
 
@@ -279,6 +298,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "evaluate": run_evaluate,
     "ablate": run_ablate,
     "prune": run_prune,
+    "widen": run_widen,
     "blend": run_blend,
     "distil": run_distil,
     "reach": run_reach,
