@@ -26,9 +26,9 @@ class NetworkConfig:
 
     channels8: int = 160
     """Feature channels at 1/8 resolution."""
-    channels16: int = 192
+    channels16: int = 256
     """Feature channels at 1/16 resolution."""
-    latent: int = 192
+    latent: int = 256
     """M, channels of the latent y; a multiple of 4, one group per context step."""
     hyper: int = 96
     """Z, channels of the hyper latent z."""
