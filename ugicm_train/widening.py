@@ -17,11 +17,13 @@ from ugicm_train.model.klt import DISTORTION_SLOPE, FEATURE_GAIN, principal_axes
 from ugicm_train.model.mean_network import STEPS
 
 RIDGE = 1e-4
+"""Of the mean square of the inputs, in both regressions."""
 NUDGE = 0.05
 """Standard deviation of the noise on features that shows what the synthesis makes of a small change of them."""
 LEAST_RESPONSE = 0.2
 """Directions of the features that the synthesis shows less than this, relative to the strongest, are not used: they are not as linear."""
 LARGEST_SYMBOL = 40
+"""Symbols beyond count as this one where scales are chosen."""
 INDEX_OFFSETS = range(-24, 25, 2)
 """Steps of the scale index by which the scales of an old channel are tried for a new one."""
 SIDE_BRANCH = ("mix_in", "depthwise", "expand", "modulation", "preference_modulation")
@@ -73,14 +75,6 @@ def _cells(patches: Tensor) -> Tensor:
     return F.pixel_unshuffle(patches, 2).movedim(1, -1).flatten(0, -2).double()
 
 
-def _features(codec: Codec, patches: Tensor, level: Tensor) -> Tensor:
-    """What the analysis has before its down-sampling."""
-    condition, x = codec.analysis.condition(level), codec.analysis.stem(patches)
-    for block in codec.analysis.blocks8:
-        x = block(x, condition)
-    return x
-
-
 def _responses(codec: Codec, y: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
     """Small random changes of the features (n, C8) behind the synthesis' up-sampling, and what they change of the patches (n, 192)."""
     synthesis, human = codec.synthesis, torch.zeros(len(y))
@@ -126,7 +120,7 @@ def widen(codec: Codec, latent: int, batches: Sequence[Batch]) -> tuple[Codec, l
         patches = F.pixel_unshuffle(batch.x, PATCH)
         y = codec.analysis(patches, level)
         errors.append(_cells(patches - codec.synthesis.patches(y, level, torch.zeros(len(y)))))
-        features.append(_cells(_features(codec, patches, level)))
+        features.append(_cells(codec.analysis.features(patches, level)))
         noise, change = _responses(codec, y, level)
         nudges.append(noise)
         changes.append(change)

@@ -84,7 +84,7 @@ def test_new_channels_show_more_of_the_picture(noise):
 
 
 def test_new_channels_cost_what_their_symbols_are_worth(noise):
-    """Their scales fit: a new symbol costs less than the flat code of its range, and the old channels' bits hardly move."""
+    """Their scales fit: all bits that come on top are fewer than those of a flat code of the new symbols' range."""
     batches = batches_of(noise)
     codec = Codec(NETWORK).eval()
     start_from_klt(codec, CropSource(noise, smallest=64).crops(np.random.default_rng(0), 400, 16))

@@ -55,12 +55,16 @@ class Analysis(nn.Module):
         self.leave = Pointwise(c16, config.latent)
         self.log_gain = QualityTable(QUALITY_LEVELS, knots, config.latent)
 
-    def forward(self, patches: Tensor, level: Tensor) -> Tensor:
+    def features(self, patches: Tensor, level: Tensor) -> Tensor:
+        """What the down-sampling gets, (N,C,H/8,W/8)."""
         condition = self.condition(level)
         x = self.stem(patches)
         for block in self.blocks8:
             x = block(x, condition)
-        x = self.down(x)
+        return x
+
+    def forward(self, patches: Tensor, level: Tensor) -> Tensor:
+        x = self.down(self.features(patches, level))
         for block in self.blocks16:
             x = block(x)
         return self.leave(x) * torch.exp(self.log_gain(level))[:, :, None, None]
