@@ -71,6 +71,21 @@ def write_weighted(folders: Sequence[Path], weights: Sequence[float], out: Path,
     write_mixture(folders, shares, out, whole)
 
 
+def write_rebased(folder: Path, start: Path, onto: Path, out: Path) -> None:
+    """Write the checkpoint `onto` moved by what parts `folder` from `start`, which it was trained on from.
+
+    Differences of weights add up (Ilharco et al., "Editing models with task arithmetic", ICLR 2023). ValueError if the networks have
+    not the same layout, CheckpointError if a folder is no checkpoint.
+    """
+    (codec, history), (old, old_history), (new, new_history) = (load_codec(path) for path in (folder, start, onto))
+    if not codec.config == old.config == new.config:
+        raise ValueError("only checkpoints of one network can be rebased, these have different layouts")
+    before, base = old.state_dict(), new.state_dict()
+    weights = {name: base[name] + (value - before[name]) for name, value in codec.state_dict().items()}
+    entry = {"stage": "rebase", "other": since_parting(old_history, history)}
+    save_weights(out, codec.config, weights, [*new_history, entry])
+
+
 def write_mean(folders: Sequence[Path], out: Path) -> None:
     """Write the mean of checkpoints, all weights alike, as of runs that differ in their seed alone."""
     write_mixture(folders, [1 / count for count in range(2, len(folders) + 1)], out, whole=True)

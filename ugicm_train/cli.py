@@ -104,6 +104,12 @@ def _add_remaking(commands: Any) -> None:
     )
     blend.add_argument("--out", required=True, type=Path, help="checkpoint folder to write")
 
+    rebase = commands.add_parser("rebase", help="carry over to another checkpoint what a training brought the one it started from")
+    rebase.add_argument("checkpoint", type=Path)
+    rebase.add_argument("--start", required=True, type=Path, help="checkpoint that it was trained on from")
+    rebase.add_argument("--onto", required=True, type=Path, help="checkpoint of the same network that is to be moved as much")
+    rebase.add_argument("--out", required=True, type=Path, help="checkpoint folder to write")
+
     reach = commands.add_parser("reach", help="lower rates at the lowest levels, without training: level 0 moves down")
     reach.add_argument("checkpoint", type=Path)
     reach.add_argument("--below", required=True, type=float, help="how many levels further down level 0 is to be, at most 6.3")

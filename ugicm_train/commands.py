@@ -195,10 +195,12 @@ def run_widen(args: argparse.Namespace) -> int:
     """Write a checkpoint with more latent channels and print what they hold."""
     from ugicm_train.checkpoint import load_codec, save_weights
     from ugicm_train.model.build import as_codec
-    from ugicm_train.widening import widen
+    from ugicm_train.widening import added_channels, widen
 
-    codec, history = load_codec(args.checkpoint)
-    codec, shares = widen(as_codec(codec, "widen"), args.latent, _training_batches(args.data))
+    found, history = load_codec(args.checkpoint)
+    codec = as_codec(found, "widen")
+    added_channels(codec.config.latent, args.latent)  # refused before pictures are read
+    codec, shares = widen(codec, args.latent, _training_batches(args.data))
     save_weights(args.out, codec.config, codec.state_dict(), [*history, {"stage": "widen", "latent": args.latent}])
     print(f"{len(shares)} channels with {sum(shares):.1%} of the error that the highest level has without rounding; wrote {args.out}")
     return 0
@@ -209,6 +211,15 @@ def run_blend(args: argparse.Namespace) -> int:
     from ugicm_train.blending import write_weighted
 
     write_weighted([args.checkpoint, *args.others], args.share, args.out, args.whole)
+    print(f"wrote {args.out}")
+    return 0
+
+
+def run_rebase(args: argparse.Namespace) -> int:
+    """Write a checkpoint moved by what a training from another one of the same network brought."""
+    from ugicm_train.blending import write_rebased
+
+    write_rebased(args.checkpoint, args.start, args.onto, args.out)
     print(f"wrote {args.out}")
     return 0
 
@@ -300,6 +311,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "prune": run_prune,
     "widen": run_widen,
     "blend": run_blend,
+    "rebase": run_rebase,
     "distil": run_distil,
     "reach": run_reach,
     "pack": run_pack,

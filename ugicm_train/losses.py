@@ -8,7 +8,7 @@ import pytorch_msssim
 import torch
 from torch import Tensor
 
-from ugicm_train.config import QUALITY_LEVELS, TrainConfig, rate_lambda
+from ugicm_train.config import MS_SSIM_UNIT, QUALITY_LEVELS, TrainConfig, rate_lambda
 from ugicm_train.model.codec import Coded
 from ugicm_train.supervision import supervised_distance
 from ugicm_train.teachers import Teacher
@@ -16,8 +16,6 @@ from ugicm_train.teachers import Teacher
 REFERENCE_LAMBDA = 0.005
 TEACHER_UNIT = 200.0
 """A teacher distance of 0.5 weighs as much as a squared error of 100 (in 8-bit steps)."""
-MS_SSIM_UNIT = 2400.0
-"""Squared error (in 8-bit steps) that is as bad as an MS-SSIM of 0 instead of 1: the ratio of the weights that CompressAI gives both."""
 LEAST_CROP_LOSS = 0.01
 """Crops of a smaller loss than this, a hundredth of the usual one, count as if they had it when crops are balanced."""
 

@@ -98,6 +98,14 @@ def _regression(inputs: Tensor, outputs: Tensor) -> Tensor:
     return torch.linalg.solve(products + ridge, inputs.T @ outputs)
 
 
+def added_channels(old: int, new: int) -> int:
+    """How many latent channels `new` has more than `old`; ValueError unless they are some and a multiple of 4."""
+    extra = new - old
+    if extra <= 0 or extra % STEPS:
+        raise ValueError(f"the network has {old} latent channels: more by a multiple of {STEPS} are needed, not {new}")
+    return extra
+
+
 @torch.no_grad()
 def widen(codec: Codec, latent: int, batches: Sequence[Batch]) -> tuple[Codec, list[float]]:
     """A copy of `codec` with `latent` channels in place of M, and as many feature channels more at 1/16 resolution.
@@ -105,12 +113,10 @@ def widen(codec: Codec, latent: int, batches: Sequence[Batch]) -> tuple[Codec, l
     New channels are the principal axes, over 16x16 pixels, of what the synthesis leaves of the pictures of `batches` at the highest
     level without rounding. The analysis finds them by linear regression from its features, the synthesis shows them by the
     pseudo-inverse of its mean response, and they get the scales of the old channel that fits best. Returns it and each new axis' share
-    of the squared error. ValueError unless latent is larger than before by a multiple of 4.
+    of the squared error. ValueError as in `added_channels`.
     """
     old = codec.config
-    extra = latent - old.latent
-    if extra <= 0 or extra % STEPS:
-        raise ValueError(f"the network has {old.latent} latent channels: more by a multiple of {STEPS} are needed, not {latent}")
+    extra = added_channels(old.latent, latent)
     wide = Codec(dataclasses.replace(old, latent=latent, channels16=old.channels16 + extra)).eval()
     wide.load_state_dict(embed(codec.state_dict(), old, wide))
 

@@ -36,6 +36,12 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--force", action="store_true", help="replace an existing bundle")
     top.add_argument("--zip", action="store_true", help="write one file, --out with .zip added")
     top.add_argument("--no-refiner", action="store_true", help="leave refiner.onnx out, without which encoding takes no --effort")
+    top.add_argument(
+        "--structure",
+        type=float,
+        metavar="SHARE",
+        help="share, 0..1, of structure (as in MS-SSIM) in the error that --effort lowers (default: the --human-ms-ssim of the training)",
+    )
     top.add_argument("--skip-verify", action="store_true", help="leave the comparison with torch out; the manifest says so")
     some = top.add_argument_group("options of some targets (--list shows which)")
     some.add_argument("--fold-preference", nargs="+", metavar="P", help="also write decoders for one preference: human, machine, 0..1")
@@ -89,6 +95,10 @@ def _export(words: list[str]) -> int:
         raise ValueError(f"--workspace is {args.workspace}, expected more than 0 GiB")
     if args.atol is not None and not 0 <= args.atol <= 255:
         raise ValueError(f"--atol is {args.atol}, expected 0..255 steps")
+    if args.structure is not None and not 0 <= args.structure <= 1:
+        raise ValueError(f"--structure is {args.structure}, expected 0..1")
+    if args.structure is not None and args.no_refiner:
+        raise ValueError("--structure is a setting of the refiner, which --no-refiner leaves out")
     fold = dict(_fold(word) for word in args.fold_preference or [])
     from ugicm_export.exporter import Request, export_bundle
 
@@ -99,6 +109,7 @@ def _export(words: list[str]) -> int:
         calibration_method=args.calibration_method or METHOD,
         pixel_steps=1 if args.atol is None else args.atol,
         refiner=not args.no_refiner,
+        structure=args.structure,
         skip_verify=args.skip_verify,
         profile=profile,
         workspace=args.workspace,

@@ -38,7 +38,8 @@ from ugicm_train.guide_file import load_guide
 from ugicm_train.model.build import as_codec
 from ugicm_train.model.codec import Codec
 from ugicm_train.model.guide import Guide
-from ugicm_train.model.refine import level_weights
+from ugicm_train.model.refine import level_weights, structure_share
+from ugicm_train.model.structure import Structure
 
 LICENSE = "Apache-2.0"
 
@@ -53,6 +54,7 @@ class Request:
     calibration_method: str = METHOD  # one of `ranges.METHODS`, for int8
     pixel_steps: int = PIXEL_STEPS  # largest difference of a sample to torch
     refiner: bool = True  # with the engine that an effort takes
+    structure: float | None = None  # share of structure in the error that an effort lowers; None: as the model was trained
     skip_verify: bool = False  # compare nothing with torch, nor set-ups with each other; the manifest then says so
     profile: Profile = field(default_factory=Profile)  # sizes and batches TensorRT and Triton are set up for
     workspace: float | None = None  # GiB TensorRT may use while it builds
@@ -157,12 +159,14 @@ def _draft(
         draft.verification = found.record()
     if request.refiner:
         weights = level_weights(history, codec.config.quality_knots)
+        share = structure_share(history) if request.structure is None else request.structure
+        structure = Structure(share) if share else None
         refiners = {REFINER: None} if guide is None else {REFINER: None, GUIDED_REFINER: guide}
         for file, its_guide in refiners.items():
             progress(f"writing {file}")
-            draft.files[file] = refiner_onnx(codec, weights, its_guide, opset)
+            draft.files[file] = refiner_onnx(codec, weights, structure, its_guide, opset)
             if not request.skip_verify:
-                compared = verify_refiner(codec, weights, its_guide, file, draft.files[file], progress)
+                compared = verify_refiner(codec, weights, structure, its_guide, file, draft.files[file], progress)
                 draft.verification[Path(file).stem] = compared
     for label, preference in request.fold.items():
         file = f"decoder.{label}.onnx"

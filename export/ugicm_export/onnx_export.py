@@ -12,10 +12,19 @@ import torch
 from torch import Tensor, nn
 
 from ugicm_export.half import store_as_half
-from ugicm_export.views import DecoderView, EncoderView, FoldedDecoderView, RefinerView, frozen, frozen_guide
+from ugicm_export.views import (
+    DecoderView,
+    EncoderView,
+    FoldedDecoderView,
+    RefinerView,
+    frozen,
+    frozen_guide,
+    frozen_structure,
+)
 from ugicm_train.config import NetworkConfig
 from ugicm_train.model.codec import Codec
 from ugicm_train.model.guide import Guide
+from ugicm_train.model.structure import Structure
 
 OPSET = 17
 OPSETS = range(17, 21)
@@ -55,7 +64,9 @@ def folded_decoder_onnx(codec: Codec, preference: float, opset: int = OPSET) -> 
     return finished(folded_decoder_graph(frozen(codec), preference, opset))
 
 
-def refiner_onnx(codec: Codec, weights: Tensor, guide: Guide | None = None, opset: int = OPSET) -> bytes:
+def refiner_onnx(
+    codec: Codec, weights: Tensor, structure: Structure | None = None, guide: Guide | None = None, opset: int = OPSET
+) -> bytes:
     """One step of `encode --effort`: (image, z, index, quality, offset, share, size[, guidance]) -> (moved, r); see `RefinerView`."""
     symbols = _symbols(codec.config)
     latent = symbols["r"]
@@ -71,7 +82,9 @@ def refiner_onnx(codec: Codec, weights: Tensor, guide: Guide | None = None, opse
     if guide is not None:
         inputs["guidance"] = torch.ones(1)
         guide = frozen_guide(guide)
-    return finished(_traced(RefinerView(frozen(codec), weights, guide), inputs, ["moved", "r"], opset))
+    if structure is not None:
+        structure = frozen_structure(structure)
+    return finished(_traced(RefinerView(frozen(codec), weights, structure, guide), inputs, ["moved", "r"], opset))
 
 
 def encoder_graph(codec: Codec, opset: int) -> onnx.ModelProto:

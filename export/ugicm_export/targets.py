@@ -32,7 +32,7 @@ METHODS = ("minmax", "percentile", "entropy")
 histogram in 8 bits has the least Kullback-Leibler divergence from that of the values. docs/export.md compares them."""
 METHOD = "percentile"
 
-COMMON = ("out", "name", "weights", "force", "zip", "no-refiner", "skip-verify", "opset")
+COMMON = ("out", "name", "weights", "force", "zip", "no-refiner", "structure", "skip-verify", "opset")
 
 TARGETS = {
     target.name: target

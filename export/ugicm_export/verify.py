@@ -18,6 +18,7 @@ from ugicm_train.model.codec import PATCH, Codec
 from ugicm_train.model.entropy import index_to_scale
 from ugicm_train.model.guide import Guide
 from ugicm_train.model.refine import refine, schedule
+from ugicm_train.model.structure import Structure
 
 LEVELS = (5, 31.125, 60)
 """Whole ones and one between."""
@@ -171,6 +172,7 @@ def verify_folded(decoder: bytes, folded: bytes, preference: float, config: Netw
 def verify_refiner(
     codec: Codec,
     weights: torch.Tensor,
+    structure: Structure | None,
     guide: Guide | None,
     file: str,
     refiner: bytes,
@@ -189,7 +191,8 @@ def verify_refiner(
             z, r = codec.encode_patches(patches, levels)
             index = codec.scale_network(z, levels)
             weight = weights[(levels * QUALITY_STEPS).long()]
-            expected = refine(codec, patches, z, index_to_scale(index), levels, weight, REFINED_EFFORT, guide, guidance)
+            scale = index_to_scale(index)
+            expected = refine(codec, patches, z, scale, levels, weight, REFINED_EFFORT, structure, guide, guidance)
             feeds = {
                 "image": picture[None],
                 "z": z.numpy().astype(np.int32),
@@ -211,4 +214,5 @@ def verify_refiner(
             f"{differing} of {symbols} symbols of {file} differ from torch after {REFINED_EFFORT} steps "
             f"(allowed share {REFINED_TOLERANCE}); nothing was written"
         )
-    return {"effort": REFINED_EFFORT, "symbols": symbols, "differing_symbols": differing}
+    share = 0.0 if structure is None else structure.share
+    return {"effort": REFINED_EFFORT, "structure": share, "symbols": symbols, "differing_symbols": differing}

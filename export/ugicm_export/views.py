@@ -13,6 +13,7 @@ from ugicm_train.model.condition import PreferenceCondition
 from ugicm_train.model.entropy import index_to_scale
 from ugicm_train.model.guide import Guide
 from ugicm_train.model.refine import refine_step, residual
+from ugicm_train.model.structure import Structure
 
 
 def pixel_order() -> Tensor:
@@ -42,6 +43,13 @@ def frozen_guide(guide: Guide) -> Guide:
     return copied
 
 
+def frozen_structure(structure: Structure) -> Structure:
+    """A copy of a structure error with patch channels in `pixel_order`."""
+    copied = copy.deepcopy(structure)
+    copied.pool.copy_(copied.pool[:, pixel_order()].clone())
+    return copied
+
+
 class EncoderView(nn.Module):
     """image uint8 (N,H,W,3), quality float32 (N,) -> z int32 (N,Z,H/64,W/64), r int32 (N,M,H/16,W/16)."""
 
@@ -65,10 +73,12 @@ class RefinerView(nn.Module):
 
     weights: Tensor
 
-    def __init__(self, codec: Codec, weights: Tensor, guide: Guide | None = None) -> None:
-        """`codec` and `guide` must be `frozen`; weights (505,) as `level_weights` gives them."""
+    def __init__(
+        self, codec: Codec, weights: Tensor, structure: Structure | None = None, guide: Guide | None = None
+    ) -> None:
+        """`codec`, `structure` and `guide` must be `frozen`; weights (505,) as `level_weights` gives them."""
         super().__init__()
-        self.codec, self.guide = codec, guide
+        self.codec, self.structure, self.guide = codec, structure, guide
         self.register_buffer("weights", weights)
 
     def forward(
@@ -86,9 +96,8 @@ class RefinerView(nn.Module):
         start = self.codec.analysis(patches, quality)
         weight = self.weights[(quality * QUALITY_STEPS).long()]
         scale = index_to_scale(index.float())
-        y = refine_step(
-            self.codec, patches, start + offset, z, scale, quality, weight, share, size, self.guide, guidance
-        )
+        y = start + offset
+        y = refine_step(self.codec, patches, y, z, scale, quality, weight, share, size, self.structure, self.guide, guidance)
         return y - start, residual(self.codec, y, z, quality).to(torch.int32)
 
 

@@ -133,8 +133,8 @@ class Engines:
                 feeds["guidance"] = np.array([guidance], np.float32)
             for step in range(effort):
                 progress(done, total)
-                feeds["share"] = np.array([step / max(effort - 1, 1)], np.float32)
-                feeds["size"] = np.array([effort**-0.5], np.float32)
+                feeds["share"] = np.array([step / (effort - 1) if effort > 1 else 1], np.float32)
+                feeds["size"] = np.array([max(effort, 2) ** -0.5], np.float32)
                 with clock.stage("engine"):
                     feeds["offset"], found = self.load(refiner(guidance)).run(feeds, release=len(tiles) > 1)
                 done += 1

@@ -218,7 +218,7 @@ def test_a_refiner_that_computes_something_else_fails_the_export(
     checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     genuine = exporter.refiner_onnx
-    monkeypatch.setattr(exporter, "refiner_onnx", lambda codec, weights, guide, opset: genuine(codec, 2 * weights, guide, opset))
+    monkeypatch.setattr(exporter, "refiner_onnx", lambda codec, weights, *others: genuine(codec, 2 * weights, *others))
     with pytest.raises(VerificationError, match=r"symbols of refiner\.onnx differ from torch after 3 steps"):
         export_bundle(checkpoint, tmp_path / "b", **QUIET)
     assert list(tmp_path.iterdir()) == []
@@ -241,6 +241,22 @@ def test_a_guide_beside_the_checkpoint_guides_the_effort(checkpoint: Path, bundl
     assert len(streams) == 3
     with pytest.raises(ugicm.BundleError, match=r"has no guided_refiner.onnx, .* export a checkpoint with a guide"):
         other.encode(picture, effort=2, guidance=1)
+
+
+def test_an_effort_lowers_the_error_of_the_training_or_the_one_asked_for(checkpoint: Path, bundle: Path, tmp_path: Path) -> None:
+    trained = tmp_path / "trained"
+    shutil.copytree(checkpoint, trained)
+    config = json.loads((trained / "config.json").read_text())
+    config["history"] = [{"stage": "rate_distortion", "human_ms_ssim": 0.5}]
+    (trained / "config.json").write_text(json.dumps(config))
+    picture, streams = next(iter(sample_pictures())), []
+    for number, (folder, share) in enumerate([(trained, None), (checkpoint, 0.5), (trained, 0.0), (trained, 1.0)]):
+        manifest = export_bundle(folder, tmp_path / str(number), request=Request(structure=share), **QUIET)
+        assert manifest.verification["refiner"]["structure"] == (0.5 if share is None else share)
+        streams.append(ugicm.Codec.open(tmp_path / str(number), threads=1).encode(picture, effort=2))
+    assert streams[0] == streams[1]
+    assert streams[2] == ugicm.Codec.open(bundle, threads=1).encode(picture, effort=2)
+    assert len(set(streams)) == 3
 
 
 def test_a_damaged_guide_fails_the_export(checkpoint: Path, tmp_path: Path) -> None:

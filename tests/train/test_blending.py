@@ -116,3 +116,30 @@ def test_other_layouts_and_shares_beyond_1_are_refused(pair, tmp_path, capsys):
     with pytest.raises(SystemExit):
         main(["blend", "a", "b", "--share", "1.5", "--out", str(tmp_path)])
     assert "not a number in 0..1" in capsys.readouterr().err
+
+
+def test_what_a_training_brought_is_carried_over(pair, tmp_path, capsys):
+    start, base = pair
+    trained = tiny_codec()
+    with torch.no_grad():
+        for parameter in trained.parameters():
+            parameter.add_(0.25)
+    common, later = {"stage": "rate_distortion", "seed": 1}, {"stage": "semantic", "seed": 3}
+    for name, codec, history in (
+        ("start", start, [common]),
+        ("trained", trained, [common, later]),
+        ("base", base, [common, {"stage": "rate_distortion", "seed": 2}]),
+    ):
+        save_weights(tmp_path / name, NETWORK, codec.state_dict(), history)
+    command = ["rebase", str(tmp_path / "trained"), "--start", str(tmp_path / "start"), "--out", str(tmp_path / "moved"), "--onto"]
+    assert main([*command, str(tmp_path / "base")]) == 0
+    found, history = load_codec(tmp_path / "moved")
+    assert history == [common, {"stage": "rate_distortion", "seed": 2}, {"stage": "rebase", "other": [later]}]
+    for name, parameter in base.named_parameters():
+        torch.testing.assert_close(found.state_dict()[name], parameter.data + 0.25)
+    wider = Codec(type(NETWORK)(**{**vars(NETWORK), "context": NETWORK.context + 8}))
+    save_weights(tmp_path / "wide", wider.config, wider.state_dict(), [])
+    assert main([*command, str(tmp_path / "wide")]) == 1
+    assert "have different layouts" in capsys.readouterr().err
+    assert main([*command, str(tmp_path / "nowhere")]) == 1
+    assert "is not a checkpoint" in capsys.readouterr().err

@@ -7,15 +7,8 @@ import pytorch_msssim
 import torch
 from tiny_train import TRAIN
 
-from ugicm_train.config import rate_lambda
-from ugicm_train.losses import (
-    MS_SSIM_UNIT,
-    REFERENCE_LAMBDA,
-    TEACHER_UNIT,
-    squared_error,
-    structure_error,
-    training_loss,
-)
+from ugicm_train.config import MS_SSIM_UNIT, rate_lambda
+from ugicm_train.losses import REFERENCE_LAMBDA, TEACHER_UNIT, squared_error, structure_error, training_loss
 from ugicm_train.model.codec import Coded
 
 

@@ -17,7 +17,7 @@ from ugicm_train.guide_file import FILE, load_guide
 from ugicm_train.model.codec import Codec
 from ugicm_train.model.entropy import index_to_scale, symbol_bits
 from ugicm_train.model.guide import Guide, GuideConfig, guide_distance
-from ugicm_train.model.refine import GUIDE_UNIT, level_weights, refine, schedule, squared_error_gradient
+from ugicm_train.model.refine import GUIDE_UNIT, error_gradient, level_weights, refine, schedule
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = ROOT / "models" / "nano"
@@ -41,7 +41,7 @@ def test_the_gradient_is_that_of_autograd(blocks16: int) -> None:
     patches = torch.rand(2, 192, 8, 12, dtype=torch.float64)
     view = codec.synthesis.patches(y, level, torch.zeros(2, dtype=torch.float64))
     (expected,) = torch.autograd.grad((view - patches).square().sum(), y)
-    found = squared_error_gradient(codec.synthesis, y, level, patches)
+    found = error_gradient(codec.synthesis, y, level, patches)
     assert expected.abs().max() > 1e-3
     torch.testing.assert_close(found, expected)
 
@@ -59,10 +59,10 @@ def test_the_gradient_of_a_guided_error_is_that_of_autograd() -> None:
     distance = sum(times * (a - b).square().sum() for a, b, times in positions) / 3
     pixels = 64  # of the smallest position
     (expected,) = torch.autograd.grad((view - patches).square().sum() + 0.5 * GUIDE_UNIT * pixels * distance, y)
-    found = squared_error_gradient(codec.synthesis, y, level, patches, guide, torch.tensor(0.5))
+    found = error_gradient(codec.synthesis, y, level, patches, None, guide, torch.tensor(0.5))
     torch.testing.assert_close(found, expected)
-    without = squared_error_gradient(codec.synthesis, y, level, patches)
-    torch.testing.assert_close(squared_error_gradient(codec.synthesis, y, level, patches, guide, torch.tensor(0.0)), without)
+    without = error_gradient(codec.synthesis, y, level, patches)
+    torch.testing.assert_close(error_gradient(codec.synthesis, y, level, patches, None, guide, torch.tensor(0.0)), without)
     assert (expected - without).abs().max() > 0.1 * without.abs().max()
 
 
@@ -84,7 +84,7 @@ def test_guidance_brings_views_nearer_for_the_guide(level: int, views: int) -> N
         return [float(symbol_bits(r, scale).sum()), *distances]
 
     none, plain, guided = (
-        seen(refine(codec, patches, z, scale, levels, weight, effort, guide, guidance))
+        seen(refine(codec, patches, z, scale, levels, weight, effort, None, guide, guidance))
         for effort, guidance in ((0, 0.0), (3, 0.0), (3, 1.0))
     )
     assert guided[0] < 1.02 * none[0]
@@ -114,7 +114,7 @@ def test_steps_lower_the_cost_of_a_photo(level: int, least: float, slack: float)
 
 def test_the_schedule_rounds_last_and_shortens_its_steps() -> None:
     assert schedule(0) == []
-    assert schedule(1) == [(0.0, 1.0)]
+    assert schedule(1) == [(1.0, 0.5**0.5)]
     assert schedule(4) == [(0.0, 0.5), (1 / 3, 0.5), (2 / 3, 0.5), (1.0, 0.5)]
 
 

@@ -8,8 +8,9 @@ Two choices make a few steps enough (docs/refinement.md has the measurements). T
 at first and, step by step, at its rounding, which symbols of a small scale see from the first step on. And the bits of a symbol
 count as those of a Gaussian that is smeared by the rounding, whose gradient is a quotient.
 
-With a guide the error can include how far the first features of a recognition network lie apart, so that both views suit
-networks better; the human view still gains.
+The error is the one that the model was trained for: a share of the squared error gives way to structure where MS-SSIM had a
+part. With a guide it can include how far the first features of a recognition network lie apart, so that both views suit networks
+better; the human view still gains.
 """
 
 from __future__ import annotations
@@ -27,9 +28,11 @@ from ugicm_train.config import LAMBDA_MAX, LAMBDA_MIN, QUALITY_LEVELS, rate_lamb
 from ugicm_train.model.codec import PATCH, RESIDUAL_MAX, Codec, Synthesis
 from ugicm_train.model.guide import Guide
 from ugicm_train.model.layers import SLOPE, Downsample, Pointwise, ResidualBlock
+from ugicm_train.model.structure import Structure
+from ugicm_train.stages import STAGES
 
 STEP_LARGE, STEP_SMALL = 0.034, 0.0057
-"""Step sizes for symbols of a scale far above and far below `TURN`, in one refinement step; n steps take 1/sqrt(n) of it."""
+"""Step sizes for symbols of a scale far above and far below `TURN`; n steps take 1/sqrt(n) of them, a single one as much as each of two."""
 TURN = 0.7
 """The scale between symbols that are mostly coded and symbols that are mostly zero."""
 FARTHEST = 0.5
@@ -40,12 +43,14 @@ GUIDE_UNIT = 400.0 * 3 / 255**2
 GUIDED_STEP = 0.3
 """Factor of the steps at full guidance, whose error is steeper."""
 
+VIEW_STAGES = [name for name, stage in STAGES.items() if stage.trains != "scale_network"]
+
 Pull = Callable[[Tensor], Tensor]
 
 
 def schedule(effort: int) -> list[tuple[float, float]]:
-    """(share, size) of each of `effort` steps, for `refine_step`."""
-    return [(step / max(effort - 1, 1), effort**-0.5) for step in range(effort)]
+    """(share, size) of each of `effort` steps, for `refine_step`: the last one sees all of the rounding."""
+    return [(step / (effort - 1) if effort > 1 else 1.0, max(effort, 2) ** -0.5) for step in range(effort)]
 
 
 def level_weights(history: Sequence[Mapping[str, Any]], knots: int) -> Tensor:
@@ -65,6 +70,12 @@ def level_weights(history: Sequence[Mapping[str, Any]], knots: int) -> Tensor:
     return rate_lambda(levels, lowest, highest) * 255**2 / 3
 
 
+def structure_share(history: Sequence[Mapping[str, Any]]) -> float:
+    """The share of MS-SSIM in the human objective of the last stage in a checkpoint's history that trained for a view."""
+    shares = [stage.get("human_ms_ssim", 0.0) for stage in history if stage["stage"] in VIEW_STAGES]
+    return float(shares[-1]) if shares else 0.0
+
+
 def refine(
     codec: Codec,
     patches: Tensor,
@@ -73,6 +84,7 @@ def refine(
     level: Tensor,
     weight: Tensor,
     effort: int,
+    structure: Structure | None = None,
     guide: Guide | None = None,
     guidance: float = 0.0,
 ) -> Tensor:
@@ -80,7 +92,8 @@ def refine(
     y = codec.analysis(patches, level)
     for share, size in schedule(effort):
         steps = torch.tensor(share), torch.tensor(size)
-        y = refine_step(codec, patches, y, z, scale, level, weight, *steps, guide, None if guide is None else torch.tensor(guidance))
+        guided = None if guide is None else torch.tensor(guidance)
+        y = refine_step(codec, patches, y, z, scale, level, weight, *steps, structure, guide, guided)
     return residual(codec, y, z, level)
 
 
@@ -105,13 +118,15 @@ def refine_step(
     weight: Tensor,
     share: Tensor,
     size: Tensor,
+    structure: Structure | None = None,
     guide: Guide | None = None,
     guidance: Tensor | None = None,
 ) -> Tensor:
     """One step: y (N,M,h,w) -> y of the same shape, for pictures as patches (N,192,2h,2w) in [0,1].
 
     z (N,Z,h/4,w/4) and scale (N,M,h,w) as they will be coded; level (N,). weight (N,): bits per unit of summed squared error.
-    share, size: scalars of the schedule, the part of the rounding that the squared error sees and the factor of the step.
+    share, size: scalars of the schedule, the part of the rounding that the error sees and the factor of the step.
+    structure: what takes a share of the squared error's place, if anything does.
     guidance: scalar 0..1, how much the distance of the guide counts, if there is one.
     """
     _, mean = _rounded(codec, y, z, level)
@@ -119,20 +134,26 @@ def refine_step(
     dead = 1 / (1 + (scale / TURN).square())
     seen = y + share * dead * (torch.floor(offset + 0.5) - offset)
     bits = offset / ((scale.square() + ROUNDING_VARIANCE) * math.log(2))
-    error = squared_error_gradient(codec.synthesis, seen, level, patches, guide, guidance)
+    error = error_gradient(codec.synthesis, seen, level, patches, structure, guide, guidance)
     if guidance is not None:
         size = size * GUIDED_STEP**guidance
     step = size * STEP_LARGE * (STEP_SMALL / STEP_LARGE) ** dead
     return y - (step * (bits + weight[:, None, None, None] * error)).clamp(-FARTHEST, FARTHEST)
 
 
-def squared_error_gradient(
-    synthesis: Synthesis, y: Tensor, level: Tensor, patches: Tensor, guide: Guide | None = None, guidance: Tensor | None = None
+def error_gradient(
+    synthesis: Synthesis,
+    y: Tensor,
+    level: Tensor,
+    patches: Tensor,
+    structure: Structure | None = None,
+    guide: Guide | None = None,
+    guidance: Tensor | None = None,
 ) -> Tensor:
     """Gradient of the error of the human view with respect to y, written out so that it can become an engine.
 
-    The error is the summed squared error and, with a guide, `guidance` times `GUIDE_UNIT` times the pixels of the picture
-    times `guide_distance`.
+    The error is the summed squared error, or `Structure.mixed`, and, with a guide, `guidance` times `GUIDE_UNIT` times the pixels
+    of the picture times `guide_distance`.
     """
     pulls: list[Pull] = []
     condition = synthesis.condition(level)
@@ -145,7 +166,7 @@ def squared_error_gradient(
     for block in synthesis.blocks8:
         x = _through(block, x, condition, pulls)
     view = synthesis.head(x)
-    gradient = 2 * (view - patches)
+    gradient = 2 * (view - patches) if structure is None else structure.mixed_gradient(view, patches)
     if guide is not None and guidance is not None:
         gradient = gradient + guidance * GUIDE_UNIT * guide_gradient(guide, view, patches)
     gradient = _back(synthesis.head, gradient)
