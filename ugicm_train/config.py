@@ -15,7 +15,7 @@ from ugicm_train.stages import STAGES, Stage
 
 QUALITY_LEVELS = 64
 BALANCES = ("fixed", "ema", "upgrad", "mgda")
-LAMBDA_MIN, LAMBDA_MAX = 0.00038, 0.2
+LAMBDA_MIN, LAMBDA_MAX = 0.00038, 0.15
 MS_SSIM_UNIT = 2400.0
 """Squared error (in 8-bit steps) that is as bad as an MS-SSIM of 0 instead of 1: the ratio of the weights that CompressAI gives both."""
 LEAST_MS_SSIM_SIDE = 192
