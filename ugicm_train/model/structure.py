@@ -33,7 +33,9 @@ class Structure(nn.Module):
     window: Tensor
 
     def __init__(self, share: float) -> None:
-        """`share`, 0..1, of the squared error gives way to this one, as with `--human-ms-ssim` of the training."""
+        """`share` of the squared error gives way to this one, as with `--human-ms-ssim` of the training; ValueError outside 0..1."""
+        if not 0 <= share <= 1:
+            raise ValueError(f"the share of structure is {share}, expected 0..1")
         super().__init__()
         self.share = share
         sample = torch.arange(3 * PATCH**2).reshape(3, HALF, 2, HALF, 2).permute(0, 1, 3, 2, 4).reshape(3 * HALF**2, 4)
@@ -54,7 +56,7 @@ class Structure(nn.Module):
     def forward(self, view: Tensor, patches: Tensor) -> Tensor:
         """The structure error of each picture, (N,)."""
         x, y = self._half(view), self._half(patches)
-        error = torch.zeros(len(view), dtype=view.dtype)
+        error = view.new_zeros(len(view))
         for number, weight in enumerate(SCALE_WEIGHTS, start=1):
             _, _, covariance, variance = self._moments(x, y)
             error = error + weight * 4**number * (1 - covariance / variance).sum((1, 2, 3))
