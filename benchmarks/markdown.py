@@ -83,4 +83,5 @@ def _bundle(settings: dict[str, Any]) -> str:
     """Name, fingerprint and hash of our bundle; empty for other codecs."""
     if "fingerprint" not in settings:
         return ""
-    return f"{settings['codec']} (fingerprint `{settings['fingerprint']}`, bundle `{settings['bundle_sha256']}`)"
+    name = settings["codec"].partition(",")[0]  # an effort is no other bundle
+    return f"{name} (fingerprint `{settings['fingerprint']}`, bundle `{settings['bundle_sha256']}`)"

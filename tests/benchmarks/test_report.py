@@ -8,6 +8,7 @@ import pytest
 from benchmarks import report, report_summary, report_tasks
 from benchmarks.config import ROOT
 from benchmarks.errors import BenchmarkError
+from benchmarks.markdown import provenance
 from benchmarks.store import Store
 from benchmarks.task import REPLICATES
 
@@ -112,6 +113,16 @@ def test_two_bundles_in_one_section_are_pointed_out(store):
     save_task(store, "ugicm-machine", [0.3, 0.4, 0.5, 0.6, 0.7], {**OURS, "bundle_sha256": "bb"})
     text = "\n".join(report.sections(store, ("rd", "tasks")))
     assert text.count("These are different bundles") == 1
+
+
+def test_an_effort_is_no_other_bundle():
+    results = [
+        {"name": name, "created": "2026-01-01", "settings": OURS | {"codec": codec}}
+        for name, codec in (("ugicm", "UG-ICM tiny"), ("ugicm-effort8", "UG-ICM tiny, effort 8"))
+    ]
+    assert "different bundles" not in provenance(results)
+    results[1]["settings"]["bundle_sha256"] = "bb"
+    assert "different bundles" in provenance(results)
 
 
 def test_a_plain_bundle_is_not_taken_for_ours(store):
