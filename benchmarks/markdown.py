@@ -70,8 +70,7 @@ def provenance(results: Sequence[dict[str, Any]]) -> str:
     """One sentence: when the results were measured and, for ours, with which bundle."""
     dates = sorted({result["created"] for result in results})
     ours, plain = (
-        sorted({_bundle(result["settings"]) for result in results if is_plain is (result["name"] == PLAIN)} - {""})
-        for is_plain in (False, True)
+        _bundles([result["settings"] for result in results if is_plain is (result["name"] == PLAIN)]) for is_plain in (False, True)
     )
     when = dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
     beside = f"; {label(PLAIN)} is {', '.join(plain)}" if plain else ""
@@ -79,9 +78,10 @@ def provenance(results: Sequence[dict[str, Any]]) -> str:
     return f"Measured {when} with {', '.join(ours) or 'peers only'}{beside}.{mixed}"
 
 
-def _bundle(settings: dict[str, Any]) -> str:
-    """Name, fingerprint and hash of our bundle; empty for other codecs."""
-    if "fingerprint" not in settings:
-        return ""
-    name = settings["codec"].partition(",")[0]  # an effort is no other bundle
-    return f"{name} (fingerprint `{settings['fingerprint']}`, bundle `{settings['bundle_sha256']}`)"
+def _bundles(settings: Sequence[dict[str, Any]]) -> list[str]:
+    """Name, fingerprint and hash of each of our bundles, once for all efforts; other codecs have none."""
+    own = sorted((one for one in settings if "fingerprint" in one), key=lambda one: one["codec"], reverse=True)
+    found = {
+        one["bundle_sha256"]: f"{one['codec']} (fingerprint `{one['fingerprint']}`, bundle `{one['bundle_sha256']}`)" for one in own
+    }
+    return sorted(found.values())

@@ -14,13 +14,18 @@ from ugicm_train.cli import main
 from ugicm_train.model.codec import Codec
 
 
+def moved(by: float) -> Codec:
+    """The tiny codec with `by` more in every weight."""
+    codec = tiny_codec()
+    with torch.no_grad():
+        for parameter in codec.parameters():
+            parameter.add_(by)
+    return codec
+
+
 @pytest.fixture
 def pair() -> tuple[Codec, Codec]:
-    first, second = tiny_codec(), tiny_codec()
-    with torch.no_grad():
-        for parameter in second.parameters():
-            parameter.add_(1.0)
-    return first, second
+    return tiny_codec(), moved(1.0)
 
 
 def test_weights_are_mixed_but_for_those_of_the_preference(pair):
@@ -54,10 +59,7 @@ def test_whole_mixes_what_the_preference_acts_through_too(pair, tmp_path):
 @pytest.mark.parametrize("shares", [[0.5, 0.2], [0.3, 0.7], [0.0, 1.0], [0.0, 0.0]])
 def test_several_are_mixed_by_their_shares(pair, tmp_path, shares):
     first, second = pair
-    third = tiny_codec()
-    with torch.no_grad():
-        for parameter in third.parameters():
-            parameter.add_(10.0)
+    third = moved(10.0)
     for name, codec in (("a", first), ("b", second), ("c", third)):
         save_weights(tmp_path / name, NETWORK, codec.state_dict(), [])
     folders = [str(tmp_path / name) for name in "abc"]
@@ -120,10 +122,7 @@ def test_other_layouts_and_shares_beyond_1_are_refused(pair, tmp_path, capsys):
 
 def test_what_a_training_brought_is_carried_over(pair, tmp_path, capsys):
     start, base = pair
-    trained = tiny_codec()
-    with torch.no_grad():
-        for parameter in trained.parameters():
-            parameter.add_(0.25)
+    trained = moved(0.25)
     common, later = {"stage": "rate_distortion", "seed": 1}, {"stage": "semantic", "seed": 3}
     for name, codec, history in (
         ("start", start, [common]),

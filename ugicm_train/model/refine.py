@@ -44,6 +44,7 @@ GUIDED_STEP = 0.3
 """Factor of the steps at full guidance, whose error is steeper."""
 
 VIEW_STAGES = [name for name, stage in STAGES.items() if stage.trains != "scale_network"]
+"""The stages that a view learns from."""
 
 Pull = Callable[[Tensor], Tensor]
 
@@ -71,7 +72,7 @@ def level_weights(history: Sequence[Mapping[str, Any]], knots: int) -> Tensor:
 
 
 def structure_share(history: Sequence[Mapping[str, Any]]) -> float:
-    """The share of MS-SSIM in the human objective of the last stage in a checkpoint's history that trained for a view."""
+    """The share of MS-SSIM in the human objective of the last stage in a checkpoint's own history, blends apart, that trained a view."""
     shares = [stage.get("human_ms_ssim", 0.0) for stage in history if stage["stage"] in VIEW_STAGES]
     return float(shares[-1]) if shares else 0.0
 
