@@ -197,18 +197,19 @@ def test_damaged_checkpoints_are_refused(checkpoint: Path, tmp_path: Path) -> No
     assert not (tmp_path / "b").exists()
 
 
-def test_the_runtime_refines_as_torch_does(checkpoint: Path, bundle: Path) -> None:
+@pytest.mark.parametrize("effort", [1, 3])
+def test_the_runtime_refines_as_torch_does(checkpoint: Path, bundle: Path, effort: int) -> None:
     runtime = ugicm.Codec.open(bundle, threads=1)
     codec = rounded_to_half(load_codec(checkpoint)[0])
     picture = list(sample_pictures())[1]
-    z, r, level = runtime.decode_symbols(runtime.encode(picture, quality=70, effort=3))
+    z, r, level = runtime.decode_symbols(runtime.encode(picture, quality=70, effort=effort))
     patches = torch.nn.functional.pixel_unshuffle(torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255, 8)
     levels = torch.tensor([level])
     with torch.no_grad():
         hyper, first = codec.encode_patches(patches, levels)
         weight = level_weights([], codec.config.quality_knots)[(8 * levels).long()]
         scale = index_to_scale(codec.scale_network(hyper, levels))
-        expected = refine(codec, patches, hyper, scale, levels, weight, 3)
+        expected = refine(codec, patches, hyper, scale, levels, weight, effort)
     assert (z != hyper[0].numpy()).mean() < 1e-3
     assert (r != expected[0].numpy()).mean() < 1e-3
     assert (first != expected).float().mean() > 0.01
