@@ -153,6 +153,9 @@ def _add_serve(commands: Any) -> None:
         "--batch", type=_count, default=1, metavar="N", help="pictures of one size in an engine call (default: 1)"
     )
     serve.add_argument("--max-body", type=_size, default=64 << 20, metavar="SIZE", help="of a request (default: 64MiB)")
+    serve.add_argument(
+        "--max-effort", type=int, default=2, metavar="N", help="most steps an encode request may ask for, 0..16 (default: 2)"
+    )
     serve.add_argument("--timeout", type=_positive, default=60.0, metavar="S", help="longest wait (default: 60 s)")
     serve.add_argument("--quiet", action="store_true", help="no log line per request")
     _add_engine_options(serve, threads="1 per worker", pixels="2^26")

@@ -23,7 +23,7 @@ from .checks import MAX_EFFORT, as_array, check_limit, check_threads, for_each, 
 from .engines import EngineOptions, Engines, Progress, no_progress, refiner
 from .entropy import Clock, NoClock, Symbols
 from .errors import ImageError, OptionError, UnsupportedVersionError, WrongModelError
-from .manifest import DECODER, ENCODER, FP32
+from .manifest import DECODER, ENCODER, FP32, GUIDED_REFINER, REFINER
 from .session import DEFAULT_PROVIDERS, ONNXRUNTIME, Provider, check_engine, provider_names
 from .tiles import DEFAULT_TILE_PIXELS, MIN_TILE_PIXELS, Rect, Region, cells, check_region
 
@@ -104,6 +104,8 @@ class Codec:
             "hyper_channels": manifest.hyper_channels,
             "latent_channels": manifest.latent_channels,
             "preference": list(manifest.preference),
+            "effort": [0, MAX_EFFORT if REFINER in manifest.files else 0],
+            "guidance": [0, 1 if GUIDED_REFINER in manifest.files else 0],
             "variant": options.variant,
             "engine": options.engine,
             "providers": provider_names(options.providers),
@@ -173,9 +175,18 @@ class Codec:
         return rate.search(encode, target)
 
     def encode_batch(
-        self, images: "Sequence[np.ndarray | Image]", quality: float | Sequence[float] = 50
+        self,
+        images: "Sequence[np.ndarray | Image]",
+        quality: float | Sequence[float] = 50,
+        *,
+        effort: int = 0,
+        guidance: float = 0,
     ) -> list[bytes]:
-        """Encode pictures of one size together; `quality` is one for all or one for each. Raises as `encode`."""
+        """Encode pictures of one size together; `quality` is one for all or one for each.
+
+        effort, guidance: as for `encode`; the steps are taken for one picture after the other. Raises as `encode`.
+        """
+        self._check_effort(effort, guidance)
         arrays = [self._checked(image) for image in images]
         if len({array.shape for array in arrays}) > 1:
             sizes = sorted({f"{array.shape[1]}x{array.shape[0]}" for array in arrays})
@@ -184,6 +195,11 @@ class Codec:
         symbols: list[Symbols] = []
         for part in self._parts([array.shape[:2] for array in arrays]):
             symbols += self._engines.analyse(arrays[part], levels[part], NoClock())
+        if effort:
+            symbols = [
+                self._refine(array, one, effort, guidance, NoClock(), no_progress)
+                for array, one in zip(arrays, symbols, strict=True)
+            ]
         return [self._write(array, one, (), NoClock()) for array, one in zip(arrays, symbols, strict=True)]
 
     def decode(
@@ -301,19 +317,26 @@ class Codec:
         clock: Clock,
         progress: Progress,
     ) -> bytes:
+        self._check_effort(effort, guidance)
+        (symbols,) = self._engines.analyse([array], [level], clock, no_progress if effort else progress)
+        if effort:
+            symbols = self._refine(array, symbols, effort, guidance, clock, progress)
+        return self._write(array, symbols, boxes, clock)
+
+    def _check_effort(self, effort: int, guidance: float) -> None:
+        """Refuse values out of range, and load the engine of an effort before any picture is touched."""
         check_limit("effort", effort, 0, MAX_EFFORT)
         check_limit("guidance", guidance, 0, 1)
         if guidance and not effort:
             raise OptionError("guidance guides an effort; give an effort of 1..16 too")
-        if not effort:
-            (symbols,) = self._engines.analyse([array], [level], clock, progress)
-            return self._write(array, symbols, boxes, clock)
-        self.prepare(refine=True, guidance=guidance)
-        (symbols,) = self._engines.analyse([array], [level], clock)
+        self.prepare(refine=effort > 0, guidance=guidance)
+
+    def _refine(
+        self, array: np.ndarray, symbols: Symbols, effort: int, guidance: float, clock: Clock, progress: Progress
+    ) -> Symbols:
         with clock.stage("scale_network"):
             indexes = self._model.scale_indexes(symbols.z, symbols.level)
-        symbols = self._engines.refine(array, symbols, indexes, effort, guidance, clock, progress)
-        return self._write(array, symbols, boxes, clock)
+        return self._engines.refine(array, symbols, indexes, effort, guidance, clock, progress)
 
     def _write(self, array: np.ndarray, symbols: Symbols, boxes: Sequence[Box], clock: Clock) -> bytes:
         z, bands = entropy.encode(self._model, symbols, DEFAULT_BAND_HEIGHT, self._options.threads, clock)

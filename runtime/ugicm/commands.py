@@ -98,6 +98,7 @@ def serve(options: argparse.Namespace) -> int:
         queue=options.queue,
         batch=options.batch,
         max_body=options.max_body,
+        max_effort=options.max_effort,
         timeout=options.timeout,
     )
     return run(_open_codec(options), settings, options.host, options.port, quiet=options.quiet)

@@ -3,7 +3,7 @@
     image = Image.open("x.ugic")                        # reads the file, decodes when pixels are first needed
     image.draft(None, None, preference=1.0)             # before that: another view than the one for people
     image = ugicm.pillow.open("x.ugic", preference=1.0) # both in one
-    image.save("y.ugic", quality=60)                    # or target_bytes=40000, or target_bpp=0.5; strip=True
+    image.save("y.ugic", quality=60)                    # or target_bytes=40000, or target_bpp=0.5; effort=2; strip=True
     ugicm.pillow.use(codec)                             # another codec than Codec.open()
 
 Colour profile, Exif and XMP are in `image.info`, as of any other format, and are saved from there; alpha makes mode RGBA.
@@ -105,11 +105,12 @@ def _save(picture: Image.Image, file: IO[bytes], _name: str | bytes) -> None:
     try:
         wanted = image.from_pillow(picture, strip=options.get("strip", False))
         array, boxes, codec = image.visible(wanted), wanted.metadata.to_boxes(), _current()
+        effort = {name: options[name] for name in ("effort", "guidance") if name in options}
         targets = {name: options[name] for name in ("target_bytes", "target_bpp") if name in options}
         if targets:
-            data = codec.encode_to_size(array, **targets, boxes=boxes)
+            data = codec.encode_to_size(array, **targets, **effort, boxes=boxes)
         else:
-            data = codec.encode(array, options.get("quality", 50), boxes=boxes)
+            data = codec.encode(array, options.get("quality", 50), **effort, boxes=boxes)
     except UgicmError as error:
         raise OSError(str(error)) from error
     file.write(data)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import ugicm.pillow
 from cli_helpers import assert_one_sentence
 from PIL import Image, ImageDraw
 from shipped import EXAMPLE, needs_model, psnr
@@ -91,10 +92,33 @@ def test_a_wanted_size_holds(codec, photo):
 
 
 @needs_model
+@pytest.mark.parametrize("guidance", [0, 1])
+def test_a_batch_is_what_each_picture_gives(codec, photo, guidance):
+    pictures = [photo, photo[::-1]]
+    streams = codec.encode_batch(pictures, [40, 70], effort=2, guidance=guidance)
+    alone = [codec.encode(one, q, effort=2, guidance=guidance) for one, q in zip(pictures, (40, 70), strict=True)]
+    assert streams == alone
+    assert streams != codec.encode_batch(pictures, [40, 70])
+
+
+@needs_model
+def test_pillow_takes_an_effort(codec, photo, monkeypatch, tmp_path):
+    monkeypatch.setattr(ugicm.pillow, "_codec", codec)
+    Image.fromarray(photo).save(tmp_path / "a.ugic", quality=60, effort=2, guidance=0.5)
+    assert (tmp_path / "a.ugic").read_bytes() == codec.encode(photo, 60, effort=2, guidance=0.5)
+    Image.fromarray(photo).save(tmp_path / "b.ugic", target_bytes=6_000, effort=1)
+    assert (tmp_path / "b.ugic").read_bytes() == codec.encode_to_size(photo, 6_000, effort=1)
+    with pytest.raises(OSError, match="effort is 40, expected 0"):
+        Image.fromarray(photo).save(tmp_path / "c.ugic", effort=40)
+
+
+@needs_model
 @pytest.mark.parametrize("effort", [-1, 17])
 def test_an_effort_out_of_range_is_refused(codec, photo, effort):
     with pytest.raises(OptionError, match=f"effort is {effort}, expected 0..16"):
         codec.encode(photo, effort=effort)
+    with pytest.raises(OptionError, match=f"effort is {effort}, expected 0..16"):
+        codec.encode_batch([], effort=effort)
 
 
 @needs_model
@@ -116,6 +140,13 @@ def test_a_guided_effort_is_no_loss_for_eyes(codec, photo, quality, slope):
         stream = codec.encode(photo, quality, effort=effort, guidance=guidance)
         scores.append(psnr(codec.decode(stream), photo) - slope * np.log(len(stream)))
     assert scores[0] < scores[1] < scores[2]
+
+
+@needs_model
+def test_info_tells_what_a_model_can_do(codec, bundle_path):
+    assert (codec.info["effort"], codec.info["guidance"]) == ([0, 16], [0, 1])
+    without = Codec.open(bundle_path).info
+    assert (without["effort"], without["guidance"]) == ([0, 0], [0, 0])
 
 
 def test_a_bundle_without_refiner_is_named(bundle_path):

@@ -36,6 +36,8 @@ TargetBpp = Annotated[float | None, Header(gt=0, le=1e6, description="the same i
 View = Annotated[Literal["human", "machine"] | None, Query(description="who will look; human if nothing is said")]
 Preference = Annotated[float | None, Query(description="a point between, 0 human .. 1 machine; no `view` then")]
 RegionText = Annotated[str | None, Query(alias="region", description="x,y,width,height in pixels; else all of it")]
+Effort = Annotated[int, Query(ge=0, description="steps spent on a better stream for eyes, each about three decodings long")]
+Guidance = Annotated[float, Query(ge=0, le=1, description="how far the effort goes to what networks see, 0..1")]
 Strip = Annotated[bool, Query(description="drop Exif, XMP and the like; alpha stays")]
 OutputName = Annotated[Output | None, Query(alias="format", description="else `Accept` decides; PNG by default")]
 
@@ -114,15 +116,19 @@ def _add_work(app: FastAPI, service: Service) -> None:
         quality: Quality = None,
         x_target_bytes: TargetBytes = None,
         x_target_bpp: TargetBpp = None,
+        effort: Effort = 0,
+        guidance: Guidance = 0,
         strip: Strip = False,
     ) -> Response:
         """A picture file, in any format that Pillow reads, becomes a .ugic stream."""
         if sum(value is not None for value in (quality, x_target_bytes, x_target_bpp)) > 1:
             raise OptionError("give one of quality, X-Target-Bytes and X-Target-Bpp, not several")
+        _check_effort(effort, guidance, min(settings.max_effort, info["effort"][1]), info["guidance"][1])
         data = await body.read(request, settings, "a picture file")
         width, height = await body.file_size(data, info["max_pixels"])
-        item = Encode(data, DEFAULT_QUALITY if quality is None else quality, x_target_bytes, x_target_bpp, strip)
-        key = None if x_target_bytes or x_target_bpp else ("encode", width, height)
+        wanted = DEFAULT_QUALITY if quality is None else quality
+        item = Encode(data, wanted, x_target_bytes, x_target_bpp, strip, effort, guidance)
+        key = None if x_target_bytes or x_target_bpp or effort else ("encode", width, height)
         answer = await service.run(request, Job(item, key))
         bits = 8 * len(answer.body) / (answer.width * answer.height)
         extra = {"X-Ugicm-Quality": f"{answer.level * QUALITY_MAX / (LEVELS - 1):.4g}", "X-Ugicm-Bpp": f"{bits:.4f}"}
@@ -185,6 +191,17 @@ def _preference(view: str | None, preference: float | None, limits: list[float])
     if not limits[0] <= wanted <= limits[1]:  # NaN fails too
         raise OptionError(f"preference is {wanted}, this model takes {limits[0]}..{limits[1]}")
     return wanted
+
+
+def _check_effort(effort: int, guidance: float, most_effort: int, most_guidance: int) -> None:
+    """Refuse what this server or its model does not do, before any work."""
+    if effort > most_effort:
+        allowed = f"takes 0..{most_effort}" if most_effort else "or its model takes none"
+        raise OptionError(f"effort is {effort}, this server {allowed}")
+    if guidance > most_guidance:
+        raise OptionError(f"guidance is {guidance:g}, but the model of this server has no guide")
+    if guidance and not effort:
+        raise OptionError("guidance guides an effort; give an effort too")
 
 
 def _region(text: str, width: int, height: int) -> Region:

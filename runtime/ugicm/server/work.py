@@ -33,13 +33,18 @@ class Decode:
 
 @dataclass(frozen=True)
 class Encode:
-    """A stream of a picture file; with a target the best quality that fits is sought instead of `quality`."""
+    """A stream of a picture file; with a target the best quality that fits is sought instead of `quality`.
+
+    effort, guidance: checked, as for `Codec.encode`; with an effort the job runs alone.
+    """
 
     picture: bytes
     quality: float
     target_bytes: int | None = None
     target_bpp: float | None = None
     strip: bool = False
+    effort: int = 0
+    guidance: float = 0
 
 
 @dataclass
@@ -111,10 +116,19 @@ class Worker:
             picture = self._read(item)
             array, boxes = image.visible(picture), picture.metadata.to_boxes()
         if item.target_bytes is None and item.target_bpp is None:
-            stream = self._codec.encode_timed(array, item.quality, clock, boxes)
+            stream = self._codec.encode_timed(
+                array, item.quality, clock, boxes, effort=item.effort, guidance=item.guidance
+            )
         else:
             with clock.stage("rate_search"):
-                stream = self._codec.encode_to_size(array, item.target_bytes, target_bpp=item.target_bpp, boxes=boxes)
+                stream = self._codec.encode_to_size(
+                    array,
+                    item.target_bytes,
+                    target_bpp=item.target_bpp,
+                    effort=item.effort,
+                    guidance=item.guidance,
+                    boxes=boxes,
+                )
         return self._stream_answer(stream, picture.notes, clock)
 
     def _decode_together(self, jobs: Sequence[Job]) -> list[Answer]:

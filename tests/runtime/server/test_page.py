@@ -17,6 +17,7 @@ pytest.importorskip("playwright")
 import httpx
 from playwright import sync_api
 from server_helpers import process
+from ugicm import Codec
 
 expect = sync_api.expect
 expect.set_options(timeout=20_000)  # a busy machine must not fail these tests
@@ -118,6 +119,27 @@ def test_sliders_make_new_streams_and_views(page, png, picture, codec):
     expect(page.locator("#bytes")).to_have_text(in_words(codec.encode(picture, 0)))
     settle(page)
     assert drawn(page, "human")[2] == pytest.approx(human, abs=5)
+
+
+def test_an_effort_can_be_chosen_where_the_model_has_one(page, browser, png, picture):
+    from shipped import needs_model
+    from ugicm.bundle import DEFAULT_PATH
+
+    expect(page.locator("#model")).to_contain_text("files up to")
+    assert page.locator("#effort").is_hidden()
+    if needs_model.args[0]:
+        pytest.skip(needs_model.kwargs["reason"])
+    with process(DEFAULT_PATH, "--quiet", "--max-effort", "3") as (_, url):
+        with_effort = browser.new_page()
+        with_effort.goto(url)
+        with_effort.set_input_files("#file", {"name": "a.png", "mimeType": "image/png", "buffer": png})
+        settle(with_effort)
+        assert with_effort.locator("#effort option").all_text_contents() == ["0", "1", "2", "3"]
+        with with_effort.expect_response(lambda answer: "effort=3" in answer.url):
+            with_effort.select_option("#effort", "3")
+        stream = Codec.open(DEFAULT_PATH, threads=1).encode(picture, 50, effort=3)
+        expect(with_effort.locator("#bytes")).to_have_text(in_words(stream))
+        with_effort.close()
 
 
 def test_a_dropped_stream_is_shown_without_original(page, stream):
