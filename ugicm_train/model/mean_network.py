@@ -55,7 +55,7 @@ class MeanNetwork(nn.Module):
         prior = self.coarse(z) + self.quality(level)[:, :, None, None]
         height, width = prior.shape[2:]
         masks = self.masks[:, :, None, :, None].expand(-1, -1, height // 2, -1, width // 2, -1)
-        masks = masks.reshape(STEPS, -1, height, width)
+        masks = masks.reshape(STEPS, -1, height, width).contiguous(memory_format=torch.channels_last)
         step_mean = self.first(prior)
         mu = step_mean * masks[0]
         y_hat = (code(step_mean, masks[0]) + step_mean) * masks[0]
