@@ -95,6 +95,7 @@ def test_missing_and_foreign_files_are_named(tmp_path):
         ("timm:perceptron:a.safetensors", "no network 'perceptron'"),
         ("timm:mobilenetv2_100:a.safetensors?wings=2", "unknown options"),
         ("nowhere.safetensors", "do not exist"),
+        ("export:nowhere.pt2", "nowhere.pt2 does not exist"),
     ],
 )
 def test_bad_specs_say_what_is_wrong(spec, words):
@@ -117,6 +118,47 @@ def test_timm_normalisation_is_timms_or_the_given_one(timm_spec):
     torch.testing.assert_close(own.mean.flatten(), torch.tensor([0.485, 0.456, 0.406]))
     assert given.mean.flatten().tolist() == [0.5] * 3
     assert given.std.flatten().tolist() == [0.25] * 3
+
+
+class TwoDepths(torch.nn.Module):
+    def __init__(self, kinds=tuple):
+        super().__init__()
+        self.first, self.second = torch.nn.Conv2d(3, 4, 4, 4), torch.nn.Conv2d(4, 6, 2, 2)
+        self.kinds = kinds
+
+    def forward(self, x):
+        shallow = self.first(x * 2 - 1)
+        return self.kinds([shallow, self.second(shallow.relu())])
+
+
+def save_program(path, net, dynamic=True):
+    dim = torch.export.Dim
+    sizes = {0: dim("n", min=1), 2: 32 * dim("rows", min=2), 3: 32 * dim("columns", min=2)}
+    example = torch.rand(2, 3, 96, 128)
+    torch.export.save(torch.export.export(net.eval(), (example,), dynamic_shapes=[sizes] if dynamic else None), path)
+    return f"export:{path}"
+
+
+def test_an_exported_program_is_a_teacher(tmp_path):
+    torch.manual_seed(0)
+    net = TwoDepths()
+    teacher = open_teacher(save_program(tmp_path / "net.pt2", net))
+    x = torch.rand(1, 3, 64, 96)
+    for found, wanted in zip(teacher.look(x).maps, net(x), strict=True):
+        torch.testing.assert_close(found, wanted)
+    assert [tuple(one.shape) for one in teacher.look(torch.rand(3, 3, 70, 120)).maps] == [(3, 4, 16, 32), (3, 6, 8, 16)]
+    is_a_distance(teacher)
+    is_a_distance(open_teacher(f"export:{tmp_path / 'net.pt2'},export:{tmp_path / 'net.pt2'}").members[1], side=80)
+
+
+def test_a_program_that_is_no_teacher_is_refused(tmp_path):
+    (tmp_path / "text.pt2").write_text("no program at all")
+    with pytest.raises(ValueError, match=r"cannot be read as a program of torch.export"):
+        open_teacher(f"export:{tmp_path / 'text.pt2'}")
+    with pytest.raises(ValueError, match="does not take two pictures of 96x64 pixels"):
+        open_teacher(save_program(tmp_path / "fixed.pt2", TwoDepths(), dynamic=False))
+    with pytest.raises(ValueError, match="something else than a tuple of feature maps"):
+        open_teacher(save_program(tmp_path / "one.pt2", TwoDepths(lambda maps: maps[0])))
 
 
 def test_clip_teacher(clip_spec):

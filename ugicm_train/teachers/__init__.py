@@ -12,8 +12,8 @@ def open_teacher(spec: str) -> FeatureTeacher | Panel:
 
     Several, with commas between them, are a panel.
     `open_clip:ARCH:TAG` and `open_clip:ARCH:FILE` are the visual tower of a CLIP, `timm:ARCH:FILE` is a network of timm (with
-    `?mean=0.5&std=0.5` where the file wants another normalisation than timm's), and FILE alone is timm's mobilenetv2_100
-    with TensorFlow's padding and normalisation.
+    `?mean=0.5&std=0.5` where the file wants another normalisation than timm's), `export:FILE` is a program of `torch.export`
+    that gives feature maps (`ExportedTeacher`), and FILE alone is timm's mobilenetv2_100 with TensorFlow's padding and normalisation.
     """
     specs = spec.split(",")
     if len(specs) == 1:
@@ -34,6 +34,10 @@ def _open_one(spec: str) -> FeatureTeacher:
         if not arch or not weights:
             raise ValueError(f"teacher {spec!r} is not open_clip:ARCH:TAG or open_clip:ARCH:FILE")
         return ClipTeacher(arch, weights)
+    if family == "export":
+        from ugicm_train.teachers.exported import ExportedTeacher
+
+        return ExportedTeacher(rest)
     from ugicm_train.teachers.timm_net import MobileNetTeacher, open_timm
 
     if family == "timm":
