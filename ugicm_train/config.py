@@ -182,8 +182,9 @@ class TrainConfig:
     compile: bool = False
     """Compile the network with torch.compile; the first steps then take long."""
     teacher: str = ""
-    """Frozen network of the machine objective: open_clip:ARCH:TAG, open_clip:ARCH:FILE, timm:ARCH:FILE, or the FILE of timm
-    mobilenetv2_100 (stages semantic and preference). Of several, with commas between them, each step asks one at random."""
+    """Frozen network of the machine objective: open_clip:ARCH:TAG, open_clip:ARCH:FILE, timm:ARCH:FILE, export:FILE (a program
+    of torch.export), or the FILE of timm mobilenetv2_100 (stages semantic and preference). Of several, with commas between them,
+    each step asks one at random."""
     balance: str = "fixed"
     """How human and machine objectives share a step: fixed (weights below), ema (magnitudes equalised by running means), upgrad
     or mgda (gradients of both combined without conflict, by torchjd)."""
