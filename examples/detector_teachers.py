@@ -6,7 +6,8 @@
 
 The package holds them as graph models of TensorFlow.js (JSON and weights in float16). Here a graph becomes a torch module, node by node,
 that gives feature maps of several depths, and `torch.export` saves it for pictures of all sizes that are multiples of 32.
-Needs `pip install '.[train]'`. Sources: github.com/610265158/mobilenetv3_centernet and github.com/RangiLyu/nanodet, both Apache-2.0.
+Needs `pip install '.[train]'`. The package is under the MIT licence and NanoDet (github.com/RangiLyu/nanodet) under Apache-2.0; CenterNet's
+sources (github.com/610265158/mobilenetv3_centernet) name no licence that we found, so judge for yourself.
 """
 
 from __future__ import annotations
