@@ -42,8 +42,8 @@ def node(name, kind, *inputs, strides=None, padding=None, fused=(), **attributes
 
 
 @pytest.fixture
-def graph(tmp_path):
-    """A graph with an operation of every kind that the detectors have, and its constants."""
+def graph(tmp_path, script):
+    """A graph with nearly every kind of operation that the detectors have, resizing both ways among them, and its constants."""
     rng = np.random.default_rng(0)
     constants = {
         "full": rng.standard_normal((3, 3, 3, 4)).astype(np.float16),
@@ -76,6 +76,7 @@ def graph(tmp_path):
         node("leaky", "LeakyRelu", "planes", alpha={"f": 0.1}),
         node("back", "Transpose", "leaky", "last"),
         node("smooth", "ResizeBilinear", "back", half_pixel_centers={"b": True}),
+        node(script.SHRINKING[0], "ResizeBilinear", "a", half_pixel_centers={"b": True}),
     ]
     nodes += [node(name, "Const") for name in constants]
     entries = [
@@ -104,12 +105,13 @@ def by_hand(x, c):
             )
             up[:, :, i, j] = sum(excited[:, :, r, s] for r in rows for s in columns) / 4
     pooled = F.max_pool2d(F.pad(torch.cat([a, up], 1), (1, 1, 1, 1), value=0.5), 3, 2)
-    return a, excited, F.interpolate(F.leaky_relu(pooled, 0.1), scale_factor=2.0, mode="bilinear")
+    smaller = F.interpolate(a, scale_factor=0.5, mode="bilinear")
+    return a, excited, F.interpolate(F.leaky_relu(pooled, 0.1), scale_factor=2.0, mode="bilinear"), smaller
 
 
 def test_a_graph_is_what_its_nodes_say(script, graph, tmp_path):
     path, constants = graph
-    wanted = script.Detector(("a", "excited", "smooth"), True, bgr=True, mean=(5.0,) * 3, std=(50.0,) * 3)
+    wanted = script.Detector(("a", "excited", "smooth", script.SHRINKING[0]), True, bgr=True, mean=(5.0,) * 3, std=(50.0,) * 3)
     network = script.GraphNetwork(path, wanted)
     script.save(network, tmp_path / "g.pt2")
     teacher = open_teacher(f"export:{tmp_path / 'g.pt2'}")

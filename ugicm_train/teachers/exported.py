@@ -33,7 +33,7 @@ class ExportedTeacher(FeatureTeacher):
             try:
                 maps = self.net(torch.zeros(2, 3, 2 * MULTIPLE, 3 * MULTIPLE))
             except Exception as error:  # a guard of the program, or an operation in it
-                raise ValueError(f"{path} does not take two pictures of 96x64 pixels: {error}") from None
+                raise ValueError(f"{path} does not take two pictures of 96x64 pixels, export it with dynamic sizes: {error}") from None
         if not isinstance(maps, (tuple, list)) or not maps or any(one.ndim != 4 or len(one) != 2 for one in maps):
             raise ValueError(f"{path} gives something else than a tuple of feature maps (N,C,h,w)")
         self.freeze()

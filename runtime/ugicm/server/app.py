@@ -199,7 +199,7 @@ def _check_effort(effort: int, guidance: float, most_effort: int, most_guidance:
         allowed = f"takes 0..{most_effort}" if most_effort else "or its model takes none"
         raise OptionError(f"effort is {effort}, this server {allowed}")
     if guidance > most_guidance:
-        raise OptionError(f"guidance is {guidance:g}, but the model of this server has no guide")
+        raise OptionError(f"guidance is {guidance:g}, but the model of this server has no guide; leave it out")
     if guidance and not effort:
         raise OptionError("guidance guides an effort; give an effort too")
 
