@@ -154,6 +154,11 @@ class TrainConfig:
     """Side of the crops in the last part of the stage: they show the hyper latent more than 2x2 positions."""
     late_from: float = 0.5
     """Fraction of the steps after which `late_batch` and `late_crop` are used; 1 keeps the first to the end."""
+    shrink: float = 1.0
+    """Below 1: crops are shrunk by a factor between this and 1, drawn for each, so that a small data set has more to show. Images of less
+    than a crop's side divided by the factor are shrunk less."""
+    turn: bool = False
+    """Rows and columns of half the crops change places, for the same reason."""
     learning_rate: float = 4e-4
     """Peak learning rate."""
     warmup: int = 200
@@ -220,19 +225,24 @@ class TrainConfig:
             raise ValueError(f"unknown balance {self.balance!r}; known: {', '.join(BALANCES)}")
         if not 0 < self.lambda_min < self.lambda_max:
             raise ValueError(f"0 < lambda_min < lambda_max must hold, got {self.lambda_min} and {self.lambda_max}")
-        if not 0 <= self.crop_balance <= 1:
-            raise ValueError(f"crop_balance must be in [0, 1], got {self.crop_balance}")
-        for name in ("crop", "late_crop"):
-            if getattr(self, name) <= 0 or getattr(self, name) % 64:
-                raise ValueError(f"{name} must be a positive multiple of 64, got {getattr(self, name)}")
         for name in ("steps", "batch", "late_batch", "accumulate"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
         for name in ("batch", "late_batch"):
             if getattr(self, name) % self.accumulate:
                 raise ValueError(f"{name} {getattr(self, name)} cannot be cut into {self.accumulate} micro-batches")
+        self._check_crops()
         self._check_structure()
         self._check_supervision()
+
+    def _check_crops(self) -> None:
+        if not 0.1 <= self.shrink <= 1:
+            raise ValueError(f"shrink must be in [0.1, 1], got {self.shrink}")
+        if not 0 <= self.crop_balance <= 1:
+            raise ValueError(f"crop_balance must be in [0, 1], got {self.crop_balance}")
+        for name in ("crop", "late_crop"):
+            if getattr(self, name) <= 0 or getattr(self, name) % 64:
+                raise ValueError(f"{name} must be a positive multiple of 64, got {getattr(self, name)}")
 
     def _check_structure(self) -> None:
         if not 0 <= self.human_ms_ssim <= 1:

@@ -45,13 +45,16 @@ def read_image(path: Path, longest_short_side: int | None = None) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a crop was taken: its image's file, the image's (height, width) as read, the crop's corner, mirrored or not."""
+    """Where a crop was taken: its image's file, the image's (height, width) as read, the corner of the square cut from it, mirrored or
+    not; the side of the square in pixels if that was shrunk to the crop's; whether rows and columns changed places in the end."""
 
     path: Path
     size: tuple[int, int]
     top: int
     left: int
     mirrored: bool
+    cut: int | None = None
+    turned: bool = False
 
 
 class CropSource:
@@ -63,11 +66,20 @@ class CropSource:
         longest_short_side: int | None = 768,
         cache_bytes: int = 4 << 30,
         smallest: int = 256,
+        shrink: float = 1.0,
+        turn: bool = False,
     ) -> None:
-        """`folders` as in `find_images`, or several of them; one that is named twice is drawn from twice as often."""
+        """`folders` as in `find_images`, or several of them; one that is named twice is drawn from twice as often.
+
+        Below 1, `shrink` is the smallest of the factors by which squares are made crops (drawn for each; Lanczos); images are then read
+        at up to 1.5 times `longest_short_side`. With `turn`, rows and columns of half the crops change places.
+        """
         several = (folders,) if isinstance(folders, (str, Path)) else folders
         self.paths = [path for folder in several for path in find_images(folder)]
         self.distinct = len(set(self.paths))
+        self.shrink, self.turn = shrink, turn
+        if longest_short_side and shrink < 1:
+            longest_short_side = round(1.5 * longest_short_side)
         self.longest_short_side = longest_short_side
         self.smallest = smallest
         self.cache_bytes = cache_bytes
@@ -122,10 +134,17 @@ class CropSource:
             while pixels is None:
                 index = int(rng.integers(len(self.paths)))
                 pixels = self.image(index)
-            top = int(rng.integers(pixels.shape[0] - side + 1))
-            left = int(rng.integers(pixels.shape[1] - side + 1))
-            crop = pixels[top : top + side, left : left + side]
+            cut = side
+            if self.shrink < 1:
+                cut = min(round(side / rng.uniform(self.shrink, 1)), *pixels.shape[:2])
+            top = int(rng.integers(pixels.shape[0] - cut + 1))
+            left = int(rng.integers(pixels.shape[1] - cut + 1))
+            crop = pixels[top : top + cut, left : left + cut]
+            if cut != side:
+                crop = np.asarray(Image.fromarray(crop).resize((side, side), Image.Resampling.LANCZOS))
             mirrored = bool(rng.random() < 0.5)
-            out[slot] = crop[:, ::-1] if mirrored else crop
-            places.append(Place(self.paths[index], (pixels.shape[0], pixels.shape[1]), top, left, mirrored))
+            crop = crop[:, ::-1] if mirrored else crop
+            turned = self.turn and bool(rng.random() < 0.5)
+            out[slot] = crop.swapaxes(0, 1) if turned else crop
+            places.append(Place(self.paths[index], (pixels.shape[0], pixels.shape[1]), top, left, mirrored, cut, turned))
         return torch.from_numpy(out).permute(0, 3, 1, 2), places

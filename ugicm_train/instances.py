@@ -56,6 +56,7 @@ def pick_box(rng: np.random.Generator, boxes: np.ndarray, place: Place, side: in
     chance = rng.random()
     height, width = place.size
     whole = boxes * np.array([width, height, width, height]) - np.array([place.left, place.top] * 2)
+    whole = whole * (side / (place.cut or side))
     seen = whole.clip(0, side)
     extent, seen_extent = whole[:, 2:] - whole[:, :2], seen[:, 2:] - seen[:, :2]
     fits = (seen_extent.min(1) >= SMALLEST_SIDE) & (seen_extent.prod(1) >= SMALLEST_VISIBLE * extent.prod(1))
@@ -65,6 +66,8 @@ def pick_box(rng: np.random.Generator, boxes: np.ndarray, place: Place, side: in
     x0, y0, x1, y1 = seen[found[int(chance * len(found))]]
     if place.mirrored:
         x0, x1 = side - x1, side - x0
+    if place.turned:
+        x0, y0, x1, y1 = y0, x0, y1, x1
     return np.array([np.floor(x0), np.floor(y0), np.ceil(x1), np.ceil(y1)], np.float32)
 
 

@@ -65,7 +65,8 @@ def train_stage(
         codec, history = load_codec(init)
         network, start = codec.config, codec.state_dict()
     smallest = max(config.crop, config.late_crop)
-    source = CropSource(options.data, smallest=smallest, cache_bytes=int(options.cache_gib * 2**30))
+    memory = int(options.cache_gib * 2**30)
+    source = CropSource(options.data, smallest=smallest, cache_bytes=memory, shrink=config.shrink, turn=config.turn)
     cache = options.proposals or out / CACHE
     trainer = Trainer(
         config,

@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 from tiny_train import draw_pictures
 
+from ugicm_train.config import TrainConfig
 from ugicm_train.data import CropSource, find_images, read_image
 
 
@@ -98,6 +99,44 @@ def test_crops_are_pieces_of_the_pictures(pictures):
         assert found
 
 
+@pytest.fixture
+def slope(tmp_path):
+    """A picture of 200x240 pixels whose red is the row and whose green is the column."""
+    rows, columns = np.mgrid[0:200, 0:240].astype(np.uint8)
+    Image.fromarray(np.stack([rows, columns, 0 * rows], axis=2)).save(tmp_path / "slope.png")
+    return tmp_path
+
+
+def test_crops_are_shrunk_and_turned_as_their_places_say(slope):
+    source = CropSource(slope, smallest=64, shrink=0.5, turn=True)
+    crops, places = source.draw(np.random.default_rng(1), 40, 64)
+    for crop, place in zip(crops.float(), places):
+        upright = crop.transpose(1, 2) if place.turned else crop
+        red, green, _ = upright.flip(2) if place.mirrored else upright
+        step = place.cut / 64
+        inside = slice(8, -8)  # the filter sees the crop's edge beyond
+        expected = (torch.arange(64) + 0.5) * step - 0.5
+        assert (red[inside] - (place.top + expected)[inside, None]).abs().max() < 1.5
+        assert (green[:, inside] - (place.left + expected)[None, inside]).abs().max() < 1.5
+    cuts = [place.cut for place in places]
+    assert 64 <= min(cuts) < 75 and 115 < max(cuts) <= 128
+    assert {place.turned for place in places} == {place.mirrored for place in places} == {True, False}
+
+
+def test_a_crop_is_shrunk_as_far_as_its_picture_is_large(slope):
+    _, places = CropSource(slope, smallest=128, shrink=0.25).draw(np.random.default_rng(1), 40, 128)
+    assert max(place.cut for place in places) == 200
+
+
+def test_without_shrinking_and_turning_crops_are_those_of_before(slope):
+    plain, off = CropSource(slope, smallest=64), CropSource(slope, smallest=64, shrink=1.0, turn=False)
+    rng, other = np.random.default_rng(5), np.random.default_rng(5)
+    crops, places = plain.draw(rng, 8, 64)
+    assert torch.equal(crops, off.draw(other, 8, 64)[0])
+    assert rng.random() == other.random()
+    assert {(place.cut, place.turned) for place in places} == {(64, False)}
+
+
 def test_a_folder_named_twice_is_drawn_from_twice_as_often_and_kept_once(pictures, tmp_path):
     other = tmp_path / "other"
     other.mkdir()
@@ -125,3 +164,9 @@ def test_a_source_without_a_usable_image_refuses_every_draw(tmp_path):
     for _ in range(2):  # the second draw once looked for a picture for ever
         with pytest.raises(ValueError, match="none of the 1 images"):
             source.crops(np.random.default_rng(0), 1, 64)
+
+
+@pytest.mark.parametrize("factor", [0.05, 1.5])
+def test_a_factor_that_crops_cannot_be_shrunk_by_is_refused(factor):
+    with pytest.raises(ValueError, match=r"shrink must be in \[0.1, 1\], got"):
+        TrainConfig(shrink=factor)

@@ -93,6 +93,14 @@ def test_an_object_in_the_crop_is_picked_in_its_pixels():
     np.testing.assert_allclose(pick_box(rng, SQUARE, place(10, 20, True), 64), [4, 10, 44, 50])
 
 
+def test_an_object_is_where_a_shrunk_and_a_turned_crop_show_it():
+    rng = np.random.default_rng(0)
+    shrunk = Place(Path("scene.png"), (120, 160), 10, 20, False, cut=80)
+    np.testing.assert_allclose(pick_box(rng, SQUARE, shrunk, 64), [16, 8, 48, 40])
+    turned = Place(Path("scene.png"), (120, 160), 10, 20, True, cut=64, turned=True)
+    np.testing.assert_allclose(pick_box(rng, SQUARE, turned, 64), [10, 4, 50, 44])
+
+
 @pytest.mark.parametrize("corner", [(0, 90), (56, 60), (50, 20)], ids=["outside", "touched", "a third"])
 def test_objects_hardly_in_the_crop_are_left(corner):
     assert pick_box(np.random.default_rng(0), SQUARE, place(*corner), 64).tolist() == [0, 0, 0, 0]
