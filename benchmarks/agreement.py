@@ -46,6 +46,18 @@ def ten_crops(image: np.ndarray, side: int) -> list[np.ndarray]:
     return crops + [crop[:, ::-1] for crop in crops]
 
 
+def log_probabilities(logits: np.ndarray) -> np.ndarray:
+    """Log-softmax over axis 1, in float64."""
+    logits = logits.astype(np.float64)
+    logits -= logits.max(axis=1, keepdims=True)
+    return logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+
+
+def divergence(reference: np.ndarray, found: np.ndarray) -> float:
+    """Kullback-Leibler divergence in nats from log-probabilities `reference` to `found`, classes along axis 1; mean over the rest."""
+    return float((np.exp(reference) * (reference - found)).sum(axis=1).mean())
+
+
 def answers(net: Net, image: np.ndarray) -> np.ndarray:
     """log-probabilities (10, classes) of the ten crops of a picture (H, W, 3) uint8."""
     from PIL import Image
@@ -53,15 +65,13 @@ def answers(net: Net, image: np.ndarray) -> np.ndarray:
     side = net.spec["input_hw"][0]
     around = round(MARGIN * side)
     crops = ten_crops(np.asarray(Image.fromarray(image).resize((around, around), Image.Resampling.BILINEAR)), side)
-    logits = np.concatenate([net.infer(crop)["logits"] for crop in crops]).astype(np.float64)
-    logits -= logits.max(axis=1, keepdims=True)
-    return logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    return log_probabilities(np.concatenate([net.infer(crop)["logits"] for crop in crops]))
 
 
 def compare(reference: np.ndarray, found: np.ndarray) -> tuple[float, float]:
     """(share of equal first classes, mean Kullback-Leibler divergence in nats from the reference) of log-probabilities (n, classes)."""
     agree = (reference.argmax(axis=1) == found.argmax(axis=1)).mean()
-    return float(agree), float((np.exp(reference) * (reference - found)).sum(axis=1).mean())
+    return float(agree), divergence(reference, found)
 
 
 class TenCrops:

@@ -34,22 +34,10 @@ Difference = Callable[[np.ndarray, int], float]
 """(view (H,W,3) uint8, number of the picture) -> how far the view is from the original, zero or more."""
 
 
-def log_probabilities(logits: np.ndarray) -> np.ndarray:
-    """Log-softmax over axis 1, in float64."""
-    logits = logits.astype(np.float64)
-    logits = logits - logits.max(axis=1, keepdims=True)
-    return logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
-
-
-def divergence(reference: np.ndarray, found: np.ndarray) -> float:
-    """Kullback-Leibler divergence in nats from log-probabilities `reference` to `found`, classes along axis 1; mean over the rest."""
-    return float((np.exp(reference) * (reference - found)).sum(axis=1).mean())
-
-
 READERS: dict[str, tuple[Callable[[Net, np.ndarray], np.ndarray], Callable[[np.ndarray, np.ndarray], float]]] = {
-    "classify": (agreement.answers, lambda reference, found: agreement.compare(reference, found)[1]),
+    "classify": (agreement.answers, agreement.divergence),
     "detect": (lambda net, image: net.run(image)[0]["scores"], lambda reference, found: float(np.abs(reference - found).mean())),
-    "segment": (lambda net, image: log_probabilities(net.run(image)[0]["logits"]), divergence),
+    "segment": (lambda net, image: agreement.log_probabilities(net.run(image)[0]["logits"]), agreement.divergence),
 }
 """What a net of each task answers on a picture, and how far two answers are apart."""
 

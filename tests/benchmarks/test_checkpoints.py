@@ -7,7 +7,7 @@ from PIL import Image
 pytest.importorskip("torch")
 pytest.importorskip("bjontegaard")
 
-from benchmarks import checkpoints
+from benchmarks import agreement, checkpoints
 
 MODELS = Path(__file__).parents[2] / "models"
 
@@ -23,9 +23,9 @@ class Segmenter:
 
 
 def test_a_divergence_is_zero_for_equal_answers_and_that_of_two_coins_otherwise():
-    even, odd = (checkpoints.log_probabilities(np.log([[chance, 1 - chance]])) for chance in (0.5, 0.9))
-    assert checkpoints.divergence(even, even) == 0
-    assert checkpoints.divergence(even, odd) == pytest.approx(0.5 * np.log(0.5 / 0.9) + 0.5 * np.log(0.5 / 0.1))
+    even, odd = (agreement.log_probabilities(np.log([[chance, 1 - chance]])) for chance in (0.5, 0.9))
+    assert agreement.divergence(even, even) == 0
+    assert agreement.divergence(even, odd) == pytest.approx(0.5 * np.log(0.5 / 0.9) + 0.5 * np.log(0.5 / 0.1))
 
 
 def test_a_net_is_further_from_its_answers_the_more_a_view_is_changed(picture):
