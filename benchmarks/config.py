@@ -56,7 +56,7 @@ class Config:
     images: Path | None = None  # folder of pictures for rate-distortion; None is Kodak
     codecs: tuple[str, ...] = (OURS, *PEERS)
     preferences: tuple[float, ...] = (0.0, 0.25, 0.5, 0.75, 1.0)  # views of ours that the tasks are measured on
-    efforts: tuple[Effort, ...] = ()  # efforts that the tasks are measured with, beside none
+    efforts: tuple[Effort, ...] = ()  # efforts that rd and the tasks are measured with, beside none; rd has 8 where there are none
     stride: int = 1  # use every n-th picture
     quick: bool = False  # fewer pictures, rates, views, sizes and rounds, to see in minutes that all works
     threads: int = 1  # pictures at a time in tasks; speed has its own

@@ -7,15 +7,15 @@ from .config import OURS, PLAIN, Config, Effort
 from .ours import HUMAN, UgicmCodec
 
 RD_EFFORTS = (Effort(8),)
-"""Efforts of ours in "rd", beside none."""
+"""Efforts of ours in "rd", beside none, where none were asked for."""
 
 
 def contestants(config: Config, suite: str) -> list[ImageCodec]:
     """The codecs of suite "rd" or "tasks" in the order given; raises `BenchmarkError` for one that is unknown or not installed.
 
     One thread each, for the bytes of AVIF change with their number. Only the tasks look at more than the human view. AVIF takes
-    part in "rd" with whole colour too, lest 4:2:0 hold it back, and ours with an effort; in the tasks those efforts are measured
-    that were asked for. A plain bundle, where there is one, comes last.
+    part in "rd" with whole colour too, lest 4:2:0 hold it back, and ours with an effort of 8 where no others were asked for. A plain
+    bundle, where there is one, comes last.
     """
     preferences = config.views() if suite == "tasks" else (HUMAN,)
     names = list(config.codecs)
@@ -23,8 +23,8 @@ def contestants(config: Config, suite: str) -> list[ImageCodec]:
         names.insert(names.index("avif") + 1, "avif444")
     found = [open_codec(name, config, 1, preferences) for name in names]
     if OURS in names:
-        efforts = RD_EFFORTS if suite == "rd" else config.efforts
-        refined = [UgicmCodec(config.bundle, preferences, 1, effort=effort) for effort in efforts]
+        efforts = config.efforts or (RD_EFFORTS if suite == "rd" else ())
+        refined = [UgicmCodec(config.bundle, preferences, 1, effort=effort) for effort in efforts if effort.steps]
         found[names.index(OURS) + 1 : names.index(OURS) + 1] = refined
     if config.plain_bundle:
         found.append(UgicmCodec(config.plain_bundle, threads=1, name=PLAIN))

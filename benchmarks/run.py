@@ -7,7 +7,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from .config import DEFAULT_DATA, DEFAULT_RESULTS, OURS, PEERS, SUITES, Config
+from ugicm import UgicmError
+
+from .config import DEFAULT_DATA, DEFAULT_RESULTS, OURS, PEERS, SUITES, Config, Effort
 from .errors import BenchmarkError
 from .machine import usable_cores
 from .store import Store
@@ -23,6 +25,8 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--images", type=Path, help="folder of pictures for rd (default: Kodak)")
     parser.add_argument("--out", type=Path, default=DEFAULT_RESULTS, help="where the JSON goes")
     parser.add_argument("--codecs", default=",".join((OURS, *PEERS)), help="comma-separated (default: %(default)s)")
+    words = "measure ours with these encoding efforts too, in rd (default: 8) and tasks (default: 0, none); 3:1 has a guidance of 1"
+    parser.add_argument("--efforts", type=Effort.parse, nargs="+", default=[], help=words)
     parser.add_argument(
         "--stride", type=int, default=1, help="use every n-th picture; results go to a folder of their own"
     )
@@ -55,6 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         plain_bundle=options.plain_bundle,
         images=options.images,
         codecs=tuple(options.codecs.split(",")),
+        efforts=tuple(options.efforts),
         stride=max(1, options.stride),
         quick=options.quick,
         threads=max(1, options.threads),
@@ -67,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("\n" + "\n".join(report.sections(store, suites)))
         if options.report:
             report.write(store, report.DEFAULT_REPORT, report.Grid(config.bundle))
-    except BenchmarkError as error:
+    except (BenchmarkError, UgicmError) as error:
         print(f"benchmarks: {error}", file=sys.stderr)
         return 1
     return 0

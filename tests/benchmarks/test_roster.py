@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -5,6 +7,7 @@ from benchmarks.config import Config, Effort
 from benchmarks.errors import BenchmarkError
 from benchmarks.ours import view_name
 from benchmarks.roster import contestants
+from benchmarks.run import parser
 
 pytest.importorskip("onnxruntime")
 
@@ -44,9 +47,17 @@ def test_an_effort_takes_part_behind_none(bundle):
     assert ours.views == ("ugicm-human", "ugicm-machine")
     assert refined.views == ("ugicm-human-effort2", "ugicm-machine-effort2")
     assert refined.settings()["codec"] == f"{ours.settings()['codec']}, effort 2"
-    assert [one.name for one in contestants(config, "rd")] == ["ugicm", "ugicm-effort8", "jpeg"]
-    assert contestants(config, "rd")[1].views == ("ugicm-human-effort8",)
+    assert [one.name for one in contestants(config, "rd")] == ["ugicm", "ugicm-effort2", "jpeg"]
+    assert contestants(config, "rd")[1].views == ("ugicm-human-effort2",)
+    assert [one.name for one in contestants(replace(config, efforts=()), "rd")] == ["ugicm", "ugicm-effort8", "jpeg"]
+    assert [one.name for one in contestants(replace(config, efforts=(Effort(0),)), "rd")] == ["ugicm", "jpeg"]
+    assert [one.name for one in contestants(replace(config, efforts=()), "tasks")] == ["ugicm", "jpeg"]
     picture = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     data = refined.encode(picture, 50)
     assert data == ours.codec.encode(picture, 50, effort=2)
     assert refined.decode(data, "ugicm-machine-effort2").shape == picture.shape
+
+
+def test_the_command_line_asks_for_efforts():
+    assert parser().parse_args(["--efforts", "1", "3:1"]).efforts == [Effort(1), Effort(3, 1)]
+    assert parser().parse_args([]).efforts == []
