@@ -32,6 +32,7 @@ void check_stream(Status status) {
     if (status == Status::kOk) return;
     const std::string message = ugicm::status_message(status);
     if (status == Status::kArgument) throw py::value_error(message);
+    if (status == Status::kNoCode) raise("StreamError", message);
     raise("StreamError", message + "; the bytes are damaged or were made with another model");
 }
 
@@ -284,7 +285,7 @@ PYBIND11_MODULE(_core, module) {
              "Bytes of encode_hyper -> z int16 (Z, hz, wz). Raises StreamError.")
         .def("encode_residual", &encode_residual, py::arg("r"), py::arg("scale_indexes"),
              "r int16 (M, rows, columns) in [-32767, 32767], scale_indexes uint8 of that shape -> bytes.\n\n"
-             "A row band r[:, a:b] is read in place.")
+             "A row band r[:, a:b] is read in place. Raises StreamError in the rare case that the symbols have no code.")
         .def("decode_residual", &decode_residual, py::arg("data"), py::arg("scale_indexes"),
              "Bytes of encode_residual and the same scale_indexes -> r int16 (M, rows, columns). Raises StreamError.");
 }

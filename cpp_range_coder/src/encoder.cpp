@@ -163,8 +163,7 @@ Status encode_band(const Tables& tables, const std::int16_t* symbols, const std:
     if (stream.size() >= kSmallStream) return Status::kOk;
     // The decoder tells the number of states from the size, so the shorter code with one state must not cross the line.
     encode<1>(tables, symbols, plan, stream);
-    if (stream.size() >= kSmallStream) encode<kLanes>(tables, symbols, plan, stream);
-    return Status::kOk;
+    return stream.size() < kSmallStream ? Status::kOk : Status::kNoCode;
 }
 
 }  // namespace ugicm

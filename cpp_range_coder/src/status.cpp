@@ -23,6 +23,7 @@ const char* status_message(Status status) {
         case Status::kModelShift: return "entropy.bin holds a shift above 24";
         case Status::kModelOverflow: return "a scale network layer of entropy.bin could overflow 32 bits";
         case Status::kArgument: return "an argument is out of range";
+        case Status::kNoCode: return "the symbols have no code: with four states it is too short, with one too long";
     }
     return "unknown status";
 }

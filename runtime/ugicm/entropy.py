@@ -10,7 +10,7 @@ import ugicm_coder
 
 from .bitstream import MULTIPLE, Bytes, Stream, padded
 from .bundle import Bundle
-from .errors import BundleError, CorruptStreamError
+from .errors import BundleError, CorruptStreamError, OptionError
 from .manifest import ENTROPY
 
 # r has 1/16 of the height of the picture, so one unit of band height (64 pixel rows) is 4 rows of r.
@@ -64,14 +64,17 @@ def open_model(bundle: Bundle) -> ugicm_coder.EntropyModel:
 def encode(
     model: ugicm_coder.EntropyModel, symbols: Symbols, band_height: int, threads: int, clock: Clock
 ) -> tuple[bytes, tuple[bytes, ...]]:
-    """The bytes of z and of each band of r."""
+    """The bytes of z and of each band of r; raises `OptionError` in the rare case that symbols have no code (docs/entropy.md, 6)."""
     z, r, level = symbols
     with clock.stage("scale_network"):
         indexes = model.scale_indexes(z, level)
-    with clock.stage("entropy_coding"):
-        z_bytes = model.encode_hyper(z, level)
-        rows = _band_rows(r.shape[1], band_height)
-        bands = _map(lambda band: model.encode_residual(r[:, band], indexes[:, band]), rows, threads)
+    try:
+        with clock.stage("entropy_coding"):
+            z_bytes = model.encode_hyper(z, level)
+            rows = _band_rows(r.shape[1], band_height)
+            bands = _map(lambda band: model.encode_residual(r[:, band], indexes[:, band]), rows, threads)
+    except ugicm_coder.StreamError as error:
+        raise OptionError(f"this picture cannot be coded at this quality ({error}); choose another one") from error
     return z_bytes, tuple(bands)
 
 

@@ -93,12 +93,16 @@ def blocks(indexes: np.ndarray) -> list[slice]:
 
 
 def encode_band(model: Model, symbols: np.ndarray, indexes: np.ndarray) -> bytes:
-    """Four states, or one where the stream stays short with it."""
+    """Four states where the stream is long, else one; ValueError in the rare case that neither suits its own length."""
     if symbols.size == 0:
         return b""
     long = encode_lanes(model, symbols, indexes, LANES)
-    short = encode_lanes(model, symbols, indexes, 1) if len(long) < SMALL_STREAM else long
-    return short if len(short) < SMALL_STREAM else long
+    if len(long) >= SMALL_STREAM:
+        return long
+    short = encode_lanes(model, symbols, indexes, 1)
+    if len(short) >= SMALL_STREAM:
+        raise ValueError("too short with four states, too long with one")
+    return short
 
 
 def encode_lanes(model: Model, symbols: np.ndarray, indexes: np.ndarray, lanes: int) -> bytes:

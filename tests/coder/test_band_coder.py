@@ -2,6 +2,7 @@
 
 import hashlib
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -203,3 +204,17 @@ def test_argument_errors_name_the_fault(model):
         model.decode_residual(b"", indexes.astype(np.int64))
     with pytest.raises(TypeError):
         model.decode_residual("text", indexes)
+
+
+def test_symbols_without_a_code_are_refused():
+    """Found by a search for symbols that one state rounds badly: 8,184 bytes with four states, 8,192 or more with one."""
+    data = pack(random_spec(0, latent_channels=1))
+    with np.load(Path(__file__).with_name("no_code.npz")) as found:
+        symbols = found["symbols"].astype(np.int16).reshape(1, 1, -1)
+        indexes = found["indexes"].reshape(1, 1, -1)
+    with pytest.raises(StreamError, match="no code"):
+        EntropyModel(data).encode_residual(symbols, indexes)
+    with pytest.raises(ValueError, match="too short with four"):
+        reference_coder.encode_band(reference_coder.parse(data), symbols, indexes)
+    symbols[..., -4000:] = 0
+    assert_round_trip(EntropyModel(data), symbols, indexes)

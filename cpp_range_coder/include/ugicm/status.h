@@ -26,6 +26,8 @@ enum class Status {
     kModelOverflow,  // a layer could overflow 32 bits
     // Arguments, checked before any symbol is touched.
     kArgument,
+    // Encoding.
+    kNoCode,         // too short with four states, too long with one
 };
 
 // One English sentence without a final stop: what is wrong. Never null.
