@@ -9,6 +9,7 @@ from .errors import OptionError, UgicmError
 from .files import STANDARD_STREAM, write_bytes
 
 _BAR_WIDTH = 24
+STREAM_SUFFIX = ".ugic"
 
 
 @dataclass(frozen=True)
@@ -21,10 +22,12 @@ class Job:
 
 
 def picture_suffixes() -> tuple[str, ...]:
-    """Suffixes of the files Pillow can read; asking makes it load all its plugins, which takes a moment."""
+    """Suffixes of the files that are read; asking makes Pillow load all its plugins, which takes a moment."""
     from PIL import Image
 
-    return tuple(suffix for suffix, kind in Image.registered_extensions().items() if kind in Image.OPEN)
+    from .image import REFUSED
+
+    return tuple(suffix for suffix, kind in Image.registered_extensions().items() if kind in Image.OPEN and kind not in REFUSED)
 
 
 def plan(
@@ -38,7 +41,8 @@ def plan(
 ) -> list[Job]:
     """The jobs of a command.
 
-    One input and an output that is no folder: that single job. Otherwise `output` is a folder, made if missing; each
+    One input and an output that is no folder: that single job, with a problem if a stream would replace a file of another suffix
+    and `force` is not given. Otherwise `output` is a folder, made if missing; each
     file goes there under its own name with `suffix`, and an input folder stands for its files whose suffix is in
     `readable()`. A file that cannot be converted this way becomes a job with a problem; so does one whose name in the folder
     is taken, unless `force`: nobody typed that name, and the file there may be the original. `written` gives the names
@@ -47,7 +51,7 @@ def plan(
     """
     to_folder = len(inputs) > 1 or os.path.isdir(inputs[0]) or os.path.isdir(output) or output.endswith(("/", os.sep))
     if not to_folder:
-        return [Job(inputs[0], output, _same_file(inputs[0], output))]
+        return [Job(inputs[0], output, _same_file(inputs[0], output) or _other_file(output, suffix, force))]
     if output == STANDARD_STREAM:
         raise OptionError("several inputs cannot go to standard output; name an output folder")
     if os.path.exists(output) and not os.path.isdir(output):
@@ -128,6 +132,13 @@ def _name_targets(
             problem = f"'{target}' is already the output of '{first}'; convert this one on its own"
         jobs.append(Job(source, target, problem))
     return jobs
+
+
+def _other_file(target: str, suffix: str, force: bool) -> str | None:
+    """A problem if a stream would take the place of a file that is none, as where the shell makes two pictures of `encode p*.png`."""
+    if suffix != STREAM_SUFFIX or force or target.lower().endswith(suffix) or not os.path.isfile(target):
+        return None
+    return f"'{target}' exists and is not called *{suffix}; give --force to replace it, or name another output"
 
 
 def _same_file(source: str, target: str) -> str | None:

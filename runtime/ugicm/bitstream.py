@@ -48,6 +48,7 @@ MAX_STEP = QUALITY_STEPS * (LEVELS - 1)  # the highest level in eighths
 MULTIPLE = 64
 DEFAULT_BAND_HEIGHT = 8
 DEFAULT_MAX_PIXELS = 1 << 28
+MOST_PIXELS = 1 << 30  # no limit is higher: within what the entropy coder indexes in one call, for up to 512 latent channels
 
 _FIXED = struct.Struct("<8sBBBB8sIIII")
 _TABLE_ENTRY = struct.Struct("<II")
@@ -95,9 +96,10 @@ def check_size(width: int, height: int, max_pixels: int) -> None:
     """Raise `TooLargeError` if a picture, padded to multiples of 64, has more than `max_pixels` pixels."""
     pixels = padded(width) * padded(height)
     if pixels > max_pixels:
+        advice = f"if that size is right, raise the limit with max_pixels (on the command line: --max-pixels {pixels})"
         raise TooLargeError(
             f"the picture is {width}x{height}, {pixels:,} pixels once padded, over the limit of {max_pixels:,}; "
-            f"if that size is right, raise the limit with max_pixels (on the command line: --max-pixels {pixels})"
+            + (advice if pixels <= MOST_PIXELS else f"no limit can be over {MOST_PIXELS:,}, so cut or shrink it first")
         )
 
 

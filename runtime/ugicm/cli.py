@@ -26,6 +26,7 @@ _INPUT_HELP = '; several files or folders may be given, then the last argument i
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
+    _replace_closed_streams()
     options = _parser().parse_args(arguments)
     with _ending_signals_raise():
         try:
@@ -35,9 +36,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             sys.stdout.flush()
             return code
         except BrokenPipeError:
-            # Whoever read our text has enough, as in `ugicm info | head`. The interpreter flushes once more at exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            # Whoever read our text has enough, as in `ugicm info | head`.
+            _forget_standard_output()
             return 128 + _SIGPIPE
+        except OSError as error:  # files have sentences of their own; this is the text that we print
+            _forget_standard_output()
+            _complain(f"cannot write standard output: {error.strerror or error}")
+            return 1
         except UgicmError as error:
             _complain(str(error))
             return 1
@@ -169,7 +174,8 @@ def _add_quality(parser: Any) -> None:
 
 
 def _add_force(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--force", action="store_true", help="replace files that are already in the output folder")
+    words = "replace files that are already in the output folder, or a picture by a stream"
+    parser.add_argument("--force", action="store_true", help=words)
 
 
 def _add_engine_options(parser: argparse.ArgumentParser, threads: str = "all cores", pixels: str = "2^28") -> None:
@@ -234,6 +240,18 @@ def _count(text: str) -> int:
     return int(text)
 
 
+def _replace_closed_streams() -> None:
+    """Text for a standard stream that was closed, as by `>&-`, goes nowhere."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115, open until the end
+
+
+def _forget_standard_output() -> None:
+    """What is still to be written goes nowhere: the interpreter flushes once more at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _complain(sentence: str) -> None:
     print(f"ugicm: {sentence}", file=sys.stderr)
 
@@ -248,6 +266,7 @@ def _ending_signals_raise() -> Iterator[None]:
     numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
     if threading.current_thread() is not threading.main_thread():
         numbers = []  # Python lets only the main thread set handlers
+    numbers = [number for number in numbers if signal.getsignal(number) != signal.SIG_IGN]  # as nohup leaves it
     before = {number: signal.signal(number, leave) for number in numbers}
     try:
         yield

@@ -11,6 +11,7 @@ from . import entropy, rate
 from .bitstream import (
     DEFAULT_BAND_HEIGHT,
     DEFAULT_MAX_PIXELS,
+    MOST_PIXELS,
     Box,
     Bytes,
     Stream,
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 
 VIEWS = {"human": 0.0, "machine": 1.0}
 WARM_UP_SIZE = (512, 768)  # height, width
-MAX_PIXELS_LIMIT = 1 << 30  # within what the entropy coder indexes in one call, for up to 512 latent channels
 
 
 class Codec:
@@ -54,8 +54,8 @@ class Codec:
         if variant not in bundle.variants:
             raise OptionError(f"bundle '{bundle.path}' has no variant {variant!r}; it has {', '.join(bundle.variants)}")
         self._bundle = bundle
-        self._max_pixels = check_limit("max_pixels", max_pixels, 1, MAX_PIXELS_LIMIT)
-        check_limit("tile_pixels", tile_pixels, MIN_TILE_PIXELS, MAX_PIXELS_LIMIT)
+        self._max_pixels = check_limit("max_pixels", max_pixels, 1, MOST_PIXELS)
+        check_limit("tile_pixels", tile_pixels, MIN_TILE_PIXELS, MOST_PIXELS)
         self._options = EngineOptions(variant, engine, tuple(providers), check_threads(threads), tile_pixels)
         self._engines = Engines(bundle, self._options)
         self._model = entropy.open_model(bundle)

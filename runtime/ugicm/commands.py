@@ -18,7 +18,7 @@ BOTH = "both"
 
 def encode(options: argparse.Namespace) -> int:
     """`ugicm encode`."""
-    jobs = batch.plan(options.inputs, options.output, ".ugic", batch.picture_suffixes, force=options.force)
+    jobs = batch.plan(options.inputs, options.output, batch.STREAM_SUFFIX, batch.picture_suffixes, force=options.force)
     codec = _open_codec(options)
     codec.prepare(encode=True, refine=options.effort > 0, guidance=options.guidance)
 
@@ -39,7 +39,7 @@ def decode(options: argparse.Namespace) -> int:
     def names(target: str) -> list[str]:
         return [_with_view(target, view) for view in views] or [target]
 
-    jobs = batch.plan(options.inputs, options.output, suffix, lambda: (".ugic",), force=options.force, written=names)
+    jobs = batch.plan(options.inputs, options.output, suffix, lambda: (batch.STREAM_SUFFIX,), force=options.force, written=names)
     if views and any(job.target == files.STANDARD_STREAM for job in jobs):
         raise OptionError("two views cannot go to standard output; name an output file or folder")
     codec = _open_codec(options)

@@ -24,7 +24,11 @@ def naming(path: str) -> Iterator[None]:
 def read_bytes(path: str) -> bytes:
     """Read a file, or standard input for "-"; raises `UgicmError` with the cause (see `naming` for the file)."""
     try:
-        return sys.stdin.buffer.read() if path == STANDARD_STREAM else Path(path).read_bytes()
+        if path != STANDARD_STREAM:
+            return Path(path).read_bytes()
+        if sys.stdin is None:
+            raise OptionError("standard input is closed; name a file or pipe one in")
+        return sys.stdin.buffer.read()
     except OSError as error:
         raise UgicmError(f"cannot read it: {error.strerror or error}") from error
 
@@ -53,7 +57,7 @@ def write_bytes(path: str, data: bytes) -> None:
 
 
 def _replace(target: Path, data: bytes) -> None:
-    temporary = target.with_name(f".{target.name[:200]}.{secrets.token_hex(6)}.tmp")
+    temporary = target.with_name(f".ugicm-{secrets.token_hex(8)}.tmp")  # not the target's name, which may be as long as can be
     try:
         # Unlike tempfile, a plain exclusive open gives the file the permissions that the user's umask asks for.
         with open(temporary, "xb") as file:

@@ -2,7 +2,8 @@
 
 - 1 bit, grey, palette, RGB, YCbCr, HSV: converted without loss of meaning; 16-bit grey is rounded to 8 bits (v / 257),
   16-bit colour is cut to its upper 8 bits by Pillow; floating-point pictures are refused.
-- Exif orientation is applied. Animations and multi-page files are refused.
+- Exif orientation is applied; Exif that cannot be read is dropped, with a note. Animations and multi-page files are refused, and
+  a few kinds of file whose size only shows when what they wrap is unpacked, or a program in them is run (`REFUSED`).
 - `read_picture` keeps metadata: an ICC profile of an RGB picture stays with its colours, Exif and XMP are kept, alpha is
   kept beside the colours, which are white where nothing of them can be seen.
 - `to_rgb` and `read_image` give colours alone: sRGB by way of the profile, and laid on white where alpha says so.
@@ -24,6 +25,11 @@ from .metadata import Metadata
 _PROFILE_SPACE = {"RGB": "RGB ", "L": "GRAY", "CMYK": "CMYK"}
 EXIF_PREFIX = b"Exif\0\0"
 _STRIP_ROWS = 256
+_SRGB_TOLERANCE = 2
+"""By how many steps a profile may move a colour and still count as sRGB: more than vendors' roundings, less than can be seen."""
+REFUSED = frozenset({"BLP", "EPS", "FITS", "ICNS", "ICO", "IPTC", "WMF"})
+"""What Pillow reads and we do not: the size is checked before a pixel is decoded, and there it tells nothing of the work to come."""
+_ICON = b"\0\0\1\0"  # Pillow decodes an ICO as it opens it
 
 
 @dataclass(frozen=True)
@@ -73,7 +79,7 @@ def from_pillow(image: Image.Image, *, strip: bool = False, owned: bool = False)
     try:
         _refuse_animation(image)
         image.load()
-        image = _upright(image, owned)
+        image, orientation_notes = _upright(image, owned)
         info = image.info
         colour, alpha = _split_alpha(_to_8_bits(image))
         rgb, profile, notes = _to_colours(colour, info.get("icc_profile"), keep=not strip)
@@ -88,7 +94,7 @@ def from_pillow(image: Image.Image, *, strip: bool = False, owned: bool = False)
     if opacity is not None and opacity.min(initial=255) == 255:
         opacity = None
     exif, xmp = (None, None) if strip else _exif_and_xmp(info)
-    return Picture(array, Metadata(profile, exif, xmp, opacity), notes)
+    return Picture(array, Metadata(profile, None if orientation_notes else exif, xmp, opacity), orientation_notes + notes)
 
 
 def visible(picture: Picture) -> np.ndarray:
@@ -121,6 +127,8 @@ def _opened(source: bytes | str | os.PathLike[str], max_pixels: int) -> Image.Im
     try:
         if (len(source) if in_memory else os.path.getsize(source)) == 0:  # type: ignore[arg-type]
             raise ImageError("the picture file is empty")
+        if _head(source, len(_ICON)) == _ICON:
+            raise ImageError(_refusal("ICO"))
         image = Image.open(io.BytesIO(source) if in_memory else source)  # type: ignore[arg-type]
     except ImageError:
         raise
@@ -131,11 +139,24 @@ def _opened(source: bytes | str | os.PathLike[str], max_pixels: int) -> Image.Im
             raise UgicmError(f"cannot read it: {error.strerror}") from error
         raise ImageError("this is not a picture file that Pillow can read; convert it to PNG first") from error
     try:
+        if image.format in REFUSED:
+            raise ImageError(_refusal(image.format))
         check_size(image.width, image.height, max_pixels)
     except UgicmError:
         image.close()
         raise
     return image
+
+
+def _head(source: bytes | str | os.PathLike[str], length: int) -> bytes:
+    if not isinstance(source, str | os.PathLike):
+        return bytes(source[:length])
+    with open(source, "rb") as file:
+        return file.read(length)
+
+
+def _refusal(kind: str) -> str:
+    return f"{kind} files are not read; convert the picture to PNG first"
 
 
 def _refuse_animation(image: Image.Image) -> None:
@@ -147,12 +168,17 @@ def _refuse_animation(image: Image.Image) -> None:
         )
 
 
-def _upright(image: Image.Image, owned: bool) -> Image.Image:
-    """Apply the Exif orientation; a copy is made only where that is needed, for a large picture may not fit twice."""
-    if owned:
-        ImageOps.exif_transpose(image, in_place=True)
-        return image
-    return ImageOps.exif_transpose(image) if image.getexif().get(0x0112, 1) != 1 else image
+def _upright(image: Image.Image, owned: bool) -> tuple[Image.Image, list[str]]:
+    """Apply the Exif orientation, with a note if the Exif is damaged; a copy is made only where that is needed, for a large
+    picture may not fit twice."""
+    try:
+        if owned:
+            ImageOps.exif_transpose(image, in_place=True)
+        elif image.getexif().get(0x0112, 1) != 1:
+            image = ImageOps.exif_transpose(image)
+    except Exception as error:  # Pillow's Exif reader raises anything, as its picture readers do
+        return image, [f"the Exif data was ignored, for it cannot be read ({error}); check that the picture is upright"]
+    return image, []
 
 
 def _exif_and_xmp(info: dict[Any, Any]) -> tuple[bytes | None, bytes | None]:
@@ -173,7 +199,7 @@ def _pixels(image: Image.Image) -> np.ndarray:
 
 
 def _to_8_bits(image: Image.Image) -> Image.Image:
-    """Bring deep grey to 8 bits; other modes pass."""
+    """Bring deep grey to 8 bits, a transparent value of it to an alpha plane; other modes pass."""
     if image.mode == "F":
         raise ImageError("floating-point pictures are not supported; convert the file to 8 or 16 bits first")
     if not image.mode.startswith("I"):
@@ -183,7 +209,11 @@ def _to_8_bits(image: Image.Image) -> Image.Image:
         raise ImageError(
             f"grey values {values.min()}..{values.max()} exceed 16 bits; convert the file to 8 or 16 bits first"
         )
-    return Image.fromarray(((values * 255 + 0x7FFF) // 0xFFFF).astype(np.uint8))
+    grey = Image.fromarray(((values * 255 + 0x7FFF) // 0xFFFF).astype(np.uint8))
+    transparent = image.info.get("transparency")
+    if not isinstance(transparent, int):
+        return grey
+    return Image.merge("LA", (grey, Image.fromarray(np.where(values == transparent, 0, 255).astype(np.uint8))))
 
 
 def _split_alpha(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
@@ -231,20 +261,24 @@ def _profile_of(image: Image.Image, data: bytes) -> Any:
 
 
 def _is_srgb(profile: Any) -> bool:
-    from PIL import ImageCms
-
-    try:
-        return "sRGB" in ImageCms.getProfileDescription(profile)
-    except ImageCms.PyCMSError as error:
-        raise ValueError(f"it cannot be used: {error}") from error
+    """Whether the profile leaves colours where they are: names tell little, as "Linear sRGB" shows."""
+    levels = np.arange(0, 256, 51, dtype=np.uint8)
+    colours = np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(1, -1, 3)
+    moved = np.asarray(_through_profile(Image.fromarray(colours), profile))
+    return int(np.abs(moved.astype(int) - colours).max()) <= _SRGB_TOLERANCE
 
 
 def _by_profile(image: Image.Image, data: bytes) -> Image.Image:
-    from PIL import ImageCms
-
     source = _profile_of(image, data)
     if image.mode == "RGB" and _is_srgb(source):
         return image
+    return _through_profile(image, source)
+
+
+def _through_profile(image: Image.Image, source: Any) -> Image.Image:
+    """A picture of a profile in sRGB; `ValueError` if littlecms cannot do it."""
+    from PIL import ImageCms
+
     try:
         converted = ImageCms.profileToProfile(
             image, source, ImageCms.createProfile("sRGB"), ImageCms.Intent.RELATIVE_COLORIMETRIC, "RGB"

@@ -61,8 +61,9 @@ def encode_image(array: np.ndarray, image_format: str, metadata: Metadata = NO_M
     try:
         Image.fromarray(array).save(buffer, image_format, **options)
     except (OSError, ValueError) as error:
+        hint = "; write PNG or WebP, or leave Exif and XMP out with --strip" if metadata.exif or metadata.xmp else ""
         raise ImageError(
-            f"cannot write a picture of {array.shape[1]}x{array.shape[0]} as {image_format}: {error}"
+            f"cannot write a picture of {array.shape[1]}x{array.shape[0]} as {image_format}: {error}{hint}"
         ) from error
     return buffer.getvalue()
 

@@ -170,6 +170,11 @@ def test_a_billion_pixels_are_refused(repair):
         parse(data)
 
 
+def test_a_size_over_every_limit_is_told_so():
+    with pytest.raises(TooLargeError, match="no limit can be over 1,073,741,824"):
+        parse(patched(20, struct.pack("<II", 40000, 40000)))
+
+
 @pytest.mark.parametrize(
     "data",
     [

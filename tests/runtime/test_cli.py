@@ -142,6 +142,20 @@ def test_one_input_to_a_folder(run, streams, tmp_path):
     assert os.listdir(tmp_path / "out") + os.listdir(tmp_path / "made") == ["a.png", "b.png"]
 
 
+def test_a_stream_takes_the_place_of_a_picture_only_if_forced(run, picture_file, tmp_path):
+    """What the shell makes of `ugicm encode p*.png` where there are two."""
+    other = tmp_path / "other.PNG"
+    other.write_bytes(b"the other photo")
+    code, _, error = run("encode", picture_file, other)
+    assert code == 1
+    assert_one_sentence(error, "other.PNG' exists", "--force")
+    assert other.read_bytes() == b"the other photo"
+    assert run("encode", picture_file, other, "--force") == (0, "", "")
+    stream = tmp_path / "x.UGIC"
+    for _ in range(2):
+        assert run("encode", picture_file, stream) == (0, "", "")
+
+
 def test_a_taken_name_in_a_folder_is_kept_unless_forced(run, streams, tmp_path):
     original = tmp_path / "a.png"
     original.write_bytes(b"the original")

@@ -94,6 +94,46 @@ def test_signals_leave_no_partial_file(environment, tmp_path, number):
     assert os.listdir(folder) == []
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+def test_a_hang_up_that_nohup_ignores_stays_ignored(environment, picture_file, tmp_path):
+    script = (
+        "import os, signal, sys\n"
+        "signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
+        "from ugicm import files, cli\n"
+        "files.os.fsync = lambda descriptor: os.kill(os.getpid(), signal.SIGHUP)\n"
+        "sys.exit(cli.main(sys.argv[1:]))\n"
+    )
+    words = [sys.executable, "-c", script, "encode", str(picture_file), str(tmp_path / "x.ugic"), "--threads", "1"]
+    done = subprocess.run(words, capture_output=True, env=environment, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert (tmp_path / "x.ugic").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX shell")
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-"])
+def test_a_closed_standard_stream_is_no_crash(environment, picture_file, tmp_path, closed):
+    words = [*COMMAND, "encode", str(picture_file), str(tmp_path / "x.ugic"), "--threads", "1"]
+    done = subprocess.run(["sh", "-c", f'"$@" {closed}', "sh", *words], capture_output=True, env=environment, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert (tmp_path / "x.ugic").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX shell")
+def test_reading_closed_standard_input_is_a_sentence(environment, tmp_path):
+    words = [*COMMAND, "encode", "-", str(tmp_path / "x.ugic"), "--threads", "1"]
+    done = subprocess.run(["sh", "-c", '"$@" <&-', "sh", *words], capture_output=True, env=environment, check=False)
+    assert (done.returncode, done.stderr.count(b"\n")) == (1, 1)
+    assert b"standard input is closed" in done.stderr
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_text_that_finds_no_room_is_a_sentence(environment):
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([*COMMAND, "info"], stdout=full, stderr=subprocess.PIPE, env=environment, check=False)
+    assert (done.returncode, done.stderr.count(b"\n")) == (1, 1)
+    assert b"standard output" in done.stderr
+
+
 def test_missing_engine_runtime_is_explained(environment, tmp_path, picture_file):
     hidden = tmp_path / "hidden"
     hidden.mkdir()

@@ -6,8 +6,10 @@ import struct
 import numpy as np
 import pytest
 from PIL import Image, ImageCms, ImageOps
+from profiles import SRGB, SWAPPED
+from ugicm.batch import picture_suffixes
 from ugicm.errors import ImageError, OptionError, TooLargeError
-from ugicm.image import read_image, to_rgb
+from ugicm.image import REFUSED, read_image, read_picture, to_rgb
 from ugicm.image_write import FORMAT_OF_SUFFIX, encode_image, format_for
 
 
@@ -92,22 +94,13 @@ def test_cmyk_without_profile_is_converted_with_a_note(rgb):
 
 
 def test_srgb_profile_changes_nothing(rgb):
-    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    array, notes = read_image(file_bytes(rgb, icc_profile=profile))
+    array, notes = read_image(file_bytes(rgb, icc_profile=SRGB))
     np.testing.assert_array_equal(array, np.asarray(rgb))
     assert not notes
 
 
 def test_other_profiles_are_converted_to_srgb():
-    # Lab pictures have a profile of another colour space than RGB; a profile with swapped primaries is made from sRGB.
-    data = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
-    for number in range(struct.unpack_from(">I", data, 128)[0]):
-        entry = 132 + 12 * number
-        data[entry : entry + 4] = {b"rXYZ": b"gXYZ", b"gXYZ": b"rXYZ"}.get(
-            bytes(data[entry : entry + 4]), data[entry : entry + 4]
-        )
-    data = bytes(data).replace("sRGB".encode("utf-16-be"), "swap".encode("utf-16-be")).replace(b"sRGB", b"swap")
-    array, notes = read_image(file_bytes(Image.new("RGB", (4, 4), (250, 10, 10)), icc_profile=data))
+    array, notes = read_image(file_bytes(Image.new("RGB", (4, 4), (250, 10, 10)), icc_profile=SWAPPED))
     assert not notes
     assert array[0, 0, 1] > 200
     assert array[0, 0, 0] < 50
@@ -197,3 +190,19 @@ def test_unknown_output_suffix(path):
 def test_a_picture_too_large_for_its_format():
     with pytest.raises(ImageError, match="WEBP"):
         encode_image(np.zeros((1, 20000, 3), np.uint8), "WEBP")
+
+
+@pytest.mark.parametrize("kind", ["ICO", "EPS"])
+def test_wrappings_and_programs_are_refused(kind, rgb, tmp_path):
+    data = file_bytes(rgb, kind)
+    assert Image.open(io.BytesIO(data)).format == kind
+    (tmp_path / "file").write_bytes(data)
+    for source in (data, tmp_path / "file"):
+        with pytest.raises(ImageError, match=f"{kind} files are not read"):
+            read_picture(source)
+    assert kind not in {Image.registered_extensions()[suffix] for suffix in picture_suffixes()}
+
+
+def test_what_pillow_reads_and_we_do_not_is_there_to_refuse():
+    Image.init()
+    assert set(Image.OPEN) >= REFUSED

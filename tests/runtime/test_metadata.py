@@ -4,21 +4,17 @@ import io
 
 import numpy as np
 import pytest
-from PIL import Image, ImageCms
+from PIL import Image
 from PIL.PngImagePlugin import PngInfo
+from profiles import EXACT_RENAMED, LINEAR, SRGB, SWAPPED
 from ugicm.bitstream import Box, Stream, parse
-from ugicm.errors import CorruptStreamError
+from ugicm.errors import CorruptStreamError, ImageError
 from ugicm.image import from_pillow, picture_size, read_picture, visible
 from ugicm.image_write import encode_image
 from ugicm.metadata import Metadata, of_stream
 from ugicm.tiles import Rect
 
 XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><a>\xc3\xa9</a></x:xmpmeta>'
-
-
-SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-# Under another name it counts as another colour space.
-PROFILE = SRGB.replace("sRGB".encode("utf-16-be"), "swap".encode("utf-16-be")).replace(b"sRGB", b"swap")
 
 
 def exif_bytes(orientation=1):
@@ -42,7 +38,7 @@ def rich_file(tmp_path, picture, alpha):
     image = Image.fromarray(np.concatenate([picture, alpha[..., None]], axis=2))
     text = PngInfo()
     text.add_itxt("XML:com.adobe.xmp", XMP.decode())
-    image.save(tmp_path / "rich.png", icc_profile=PROFILE, exif=exif_bytes(6), pnginfo=text)
+    image.save(tmp_path / "rich.png", icc_profile=SWAPPED, exif=exif_bytes(6), pnginfo=text)
     return tmp_path / "rich.png"
 
 
@@ -56,7 +52,7 @@ def test_a_file_with_everything(run, rich_file, tmp_path, picture, alpha):
         assert run("decode", tmp_path / "x.ugic", tmp_path / f"out{suffix}") == (0, "", "")
         image = Image.open(tmp_path / f"out{suffix}")
         assert image.size == (70, 133)
-        assert image.info["icc_profile"] == PROFILE
+        assert image.info["icc_profile"] == SWAPPED
         assert image.getexif()[0x010F] == "Camera"
         assert image.getexif().get(0x0112, 1) == 1
         assert XMP in (image.info.get("xmp") or image.info["XML:com.adobe.xmp"].encode())
@@ -76,16 +72,54 @@ def test_strip(run, rich_file, tmp_path):
 
 def test_colours_keep_their_profile_or_become_srgb(picture):
     image = Image.fromarray(picture)
-    image.info["icc_profile"] = PROFILE
+    image.info["icc_profile"] = SWAPPED
     kept, stripped = from_pillow(image), from_pillow(image, strip=True)
     np.testing.assert_array_equal(kept.array, picture)
-    assert kept.metadata.icc == PROFILE
+    assert kept.metadata.icc == SWAPPED
     assert stripped.metadata == Metadata()
-    image.info["icc_profile"] = SRGB
-    assert from_pillow(image).metadata.icc is None
+    for profile in (SRGB, EXACT_RENAMED):
+        image.info["icc_profile"] = profile
+        assert from_pillow(image).metadata.icc is None
     image.info["icc_profile"] = b"rubbish"
     assert from_pillow(image).metadata.icc is None
     assert "ignored" in from_pillow(image).notes[0]
+
+
+def test_a_profile_counts_as_srgb_by_what_it_does_not_by_its_name():
+    image = Image.new("RGB", (4, 4), (55, 55, 55))
+    image.info["icc_profile"] = LINEAR
+    kept, stripped = from_pillow(image), from_pillow(image, strip=True)
+    assert (kept.array == 55).all()
+    assert kept.metadata.icc == LINEAR
+    assert abs(int(stripped.array[0, 0, 0]) - 128) <= 1
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP"])
+def test_exif_that_cannot_be_read_is_dropped_with_a_note(kind, picture):
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, kind, exif=b"Exif\0\0garbage", lossless=True)
+    for strip in (False, True):
+        found = read_picture(file.getvalue(), strip=strip)
+        assert found.metadata.exif is None
+        assert len(found.notes) == 1
+        assert "Exif" in found.notes[0]
+        np.testing.assert_array_equal(found.array, picture)
+
+
+def test_a_picture_whose_metadata_no_jpeg_holds_says_what_to_do(picture):
+    for metadata in (Metadata(xmp=bytes(70000)), Metadata(exif=bytes(70000))):
+        with pytest.raises(ImageError, match="--strip"):
+            encode_image(picture, "JPEG", metadata)
+
+
+def test_deep_grey_keeps_its_transparent_value():
+    deep = Image.fromarray(np.array([[0, 1000], [1000, 65535]], np.uint16))
+    file = io.BytesIO()
+    deep.save(file, "PNG", transparency=1000)
+    found = read_picture(file.getvalue())
+    np.testing.assert_array_equal(found.metadata.alpha, [[255, 0], [0, 255]])
+    np.testing.assert_array_equal(found.array[..., 0], [[0, 4], [4, 255]])
+
 
 
 def test_a_picture_given_by_a_caller_is_not_changed(picture):

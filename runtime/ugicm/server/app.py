@@ -58,6 +58,7 @@ class Service:
     async def run(self, request: Request, job: Job) -> Answer:
         """The answer of a worker; the job is dropped when its client leaves or its time is up. Raises `Problem`."""
         coming = self.pool.enter(job)
+        coming.add_done_callback(lambda late: late.cancelled() or late.exception())  # one that nobody waits for any more is no news
         leaving = asyncio.create_task(_client_leaves(request))
         try:
             await asyncio.wait({coming, leaving}, timeout=self.settings.timeout, return_when=asyncio.FIRST_COMPLETED)

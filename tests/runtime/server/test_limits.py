@@ -120,6 +120,16 @@ def test_timeout_drops_a_waiting_job(serving, slow, stream):
     assert slow.calls == 2  # the job that gave up while waiting never reached the codec
 
 
+def test_a_failure_that_nobody_waits_for_is_no_noise(serving, slow, stream, caplog):
+    slow.failure = EngineError("too late")
+    client = serving(codec=slow, workers=1, timeout=0.2)
+    problem(client.post("/v1/decode", stream), 503, "Timeout")
+    slow.go.set()
+    problem(client.post("/v1/decode", stream), 500, "EngineError")  # the same worker, so the first job has failed before
+    gc.collect()
+    assert "never retrieved" not in caplog.text
+
+
 def test_slow_body_is_408(serving):
     client = serving(body_timeout=0.1)
 
