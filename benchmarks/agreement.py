@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from ugicm import UgicmError
 
 from . import datasets, tasks
 from .config import DEFAULT_DATA, OURS, Config, Effort
@@ -201,7 +202,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         dataset = everything(options.data, max(1, options.stride))
         print("\n".join(lines(measure(config, dataset), len(dataset.files))))
-    except BenchmarkError as error:
+    except (BenchmarkError, UgicmError) as error:
         print(f"benchmarks.agreement: {error}", file=sys.stderr)
         return 1
     return 0

@@ -39,13 +39,15 @@ def rising(curve: Curve) -> tuple[np.ndarray, np.ndarray]:
 
 
 def clip_to_rates(curve: Curve, low: float, high: float) -> tuple[np.ndarray, np.ndarray]:
-    """The part of a curve between two rates, with points put in by PCHIP (over the log of the rate) at the ends."""
+    """The part of a curve between two rates, with points put in by PCHIP (over the log of the rate) at the ends; empty if none."""
     from scipy.interpolate import PchipInterpolator
 
     rates, scores = rising(curve)
     if len(rates) < 2:
         return rates, scores
     ends = np.array([max(low, rates[0]), min(high, rates[-1])])
+    if ends[0] >= ends[1]:
+        return rates[:0], scores[:0]
     inside = (rates > ends[0]) & (rates < ends[1])
     at = np.concatenate([ends[:1], rates[inside], ends[1:]])
     return at, PchipInterpolator(np.log(rates), scores)(np.log(at))

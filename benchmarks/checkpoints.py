@@ -28,6 +28,7 @@ from .markdown import percent, table
 from .nets import Net, load_nets
 from .progress import Progress
 
+LEAST_MS_SSIM_SIDE = 161
 LEVELS = (4, 12, 20, 28, 36, 44, 52, 58)
 HUMAN, MACHINE = 0.0, 1.0
 Difference = Callable[[np.ndarray, int], float]
@@ -100,12 +101,18 @@ def curves(
 
 def lines(arguments: argparse.Namespace) -> Iterable[str]:
     """The table, a line per checkpoint and view."""
+    low, high = arguments.between
+    if not 0 < low < high:
+        raise BenchmarkError(f"--between is {low:g} {high:g}; give the lower rate first, above 0")
     pictures = datasets.folder(arguments.pictures, step=arguments.stride)
     originals = [datasets.read_rgb(file) for file in pictures.files]
     nets = load_nets(arguments.data, arguments.threads) if arguments.nets else []
-    judges = differences(originals, nets, structure=not arguments.nets or arguments.ms_ssim)
+    structure = not arguments.nets or arguments.ms_ssim
+    for file, original in zip(pictures.files, originals):
+        if structure and min(original.shape[:2]) < LEAST_MS_SSIM_SIDE:
+            raise BenchmarkError(f"'{file}' has a side below {LEAST_MS_SSIM_SIDE} pixels, too small for MS-SSIM; use --nets alone")
+    judges = differences(originals, nets, structure)
     preferences = (HUMAN, MACHINE) if arguments.nets else (HUMAN,)
-    low, high = arguments.between
     with Progress("views", len(arguments.checkpoints) * len(preferences) * len(LEVELS) * len(originals)) as progress:
         found = [curves(folder, originals, judges, LEVELS, preferences, progress.step) for folder in arguments.checkpoints]
     anchor = {title: clip_to_rates(line, low, high) for title, line in found[0][HUMAN].items()}

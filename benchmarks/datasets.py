@@ -41,7 +41,7 @@ def read_rgb(path: Path) -> np.ndarray:
     try:
         with Image.open(path) as image:
             return np.asarray(image.convert("RGB"))
-    except OSError as error:
+    except (OSError, SyntaxError, ValueError) as error:  # Pillow's PNG reader raises SyntaxError
         raise BenchmarkError(f"'{path}' cannot be read as a picture ({error}); check the path") from error
 
 

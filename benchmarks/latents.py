@@ -101,8 +101,12 @@ def synthetic(bpp: float, seed: int = 0) -> Latents:
 
 
 def load(path: Path) -> Latents:
-    """Reads an .npz; raises `BenchmarkError` when an array is missing."""
-    with np.load(path) as file:
+    """Reads an .npz; raises `BenchmarkError` when it cannot be read or an array is missing."""
+    try:
+        opened = np.load(path)
+    except (OSError, ValueError) as error:
+        raise BenchmarkError(f"the latents cannot be read: {error}") from error
+    with opened as file:
         missing = {"r", "scale_indexes"} - set(file.files)
         if missing:
             raise BenchmarkError(f"{path} lacks {sorted(missing)}; expected r, scale_indexes and optionally z, quality")

@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ugicm import Codec
+from ugicm import Codec, UgicmError
 from ugicm.image_write import encode_image
 
 from .datasets import read_rgb
@@ -237,7 +237,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         text = json.dumps(measure(options), indent=2)
-    except BenchmarkError as error:
+    except (BenchmarkError, UgicmError) as error:
         print(f"benchmarks.server: {error}", file=sys.stderr)
         return 1
     print(text)

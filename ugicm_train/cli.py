@@ -177,7 +177,7 @@ def _count(text: str) -> int:
 
 
 def _positive(text: str) -> float:
-    return _within(text, 0, math.inf)
+    return _within(text, 0, 1e9)
 
 
 def _level(text: str) -> int:

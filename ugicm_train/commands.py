@@ -73,9 +73,12 @@ def _leave_group() -> None:
 
 def run_fit(args: argparse.Namespace) -> int:
     """Train one stage to its end."""
+    from ugicm_train.checkpoint import CONFIG
     from ugicm_train.run import train_stage
 
     config = _settings(args)
+    if not args.resume and (Path(args.out) / CONFIG).exists():
+        raise ValueError(f"{args.out} holds a checkpoint already: go on with --resume, or choose another --out")
     fabric = _launched(args, config.precision)
     network, options = network_preset(args.preset), _run_options(args)
     train_stage(config, network, args.out, options, fabric, init=args.init, resume=args.resume)

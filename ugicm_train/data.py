@@ -17,6 +17,8 @@ from torch import Tensor
 log = logging.getLogger(__name__)
 
 SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".bmp", ".ppm", ".tif", ".tiff"))
+SHORT_SIDE = 768
+"""Larger pictures are shrunk to this short side when they are read, or to that of a crop if it is larger."""
 UNREADABLE = (OSError, ValueError, SyntaxError, EOFError, struct.error, Image.DecompressionBombError)
 """What Pillow raises for damaged files; SyntaxError stands for a broken PNG chunk."""
 
@@ -33,9 +35,12 @@ def find_images(folder: str | Path) -> list[Path]:
 
 
 def read_image(path: Path, longest_short_side: int | None = None) -> np.ndarray:
-    """(H,W,3) uint8 pixels of a file, shrunk (Lanczos) where its short side exceeds `longest_short_side`."""
-    with Image.open(path) as image:
-        rgb = image.convert("RGB")
+    """(H,W,3) uint8 pixels of a file, shrunk (Lanczos) where its short side exceeds `longest_short_side`; ValueError if none."""
+    try:
+        with Image.open(path) as image:
+            rgb = image.convert("RGB")
+    except UNREADABLE as error:
+        raise ValueError(f"{path} cannot be read as a picture: {error}") from error
     if longest_short_side and min(rgb.size) > longest_short_side:
         factor = longest_short_side / min(rgb.size)
         size = (round(rgb.width * factor), round(rgb.height * factor))
@@ -63,7 +68,7 @@ class CropSource:
     def __init__(
         self,
         folders: str | Path | Sequence[str | Path],
-        longest_short_side: int | None = 768,
+        longest_short_side: int | None = SHORT_SIDE,
         cache_bytes: int = 4 << 30,
         smallest: int = 256,
         shrink: float = 1.0,
@@ -98,8 +103,8 @@ class CropSource:
         pixels: np.ndarray | None = None
         try:
             pixels = read_image(path, self.longest_short_side)
-        except UNREADABLE as error:
-            log.warning("skipping %s: %s", path, error)
+        except ValueError as error:
+            log.warning("skipped: %s", error)
         if pixels is not None and min(pixels.shape[:2]) < self.smallest:
             log.debug("skipping %s: %dx%d is smaller than a crop", path, pixels.shape[1], pixels.shape[0])
             pixels = None

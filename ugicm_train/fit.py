@@ -104,8 +104,9 @@ def fit(
             if board:
                 board.validation(trainer.step, points, codec, pictures[0])
             meter.since += time.monotonic() - start
-        if time.monotonic() - saved > save_every or trainer.step == config.steps:
+        if time.monotonic() - saved > save_every and trainer.step < config.steps:
             trainer.save()
             saved = time.monotonic()
     bar.close()
     trainer.finish()
+    trainer.save()  # after what finish checks: a stage whose check failed is not finished

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
+import secrets
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
@@ -159,7 +159,7 @@ class ProposalBoxes:
             return np.load(file)
         found = self.propose(read_image(path, WORKING_SIDE))
         self.folder.mkdir(parents=True, exist_ok=True)
-        temporary = file.with_suffix(f".{os.getpid()}.partial")
+        temporary = file.with_suffix(f".{secrets.token_hex(8)}.partial")  # threads, processes and machines may make the same one
         with temporary.open("wb") as stream:
             np.save(stream, found)
         temporary.replace(file)

@@ -15,6 +15,8 @@ def make_optimizers(codec: nn.Module, kind: str, learning_rate: float) -> list[t
         return [torch.optim.Adam(parameters, learning_rate, fused=True)]
     modules = [m for m in codec.modules() if isinstance(m, Pointwise) and m.weight.requires_grad]
     matrices = [m.weight for m in modules]
+    if not matrices:
+        raise ValueError("optimizer muon is for 1x1 matrices, and this stage trains none: take adam")
     chosen = {id(p) for p in matrices}
     rest = [p for p in parameters if id(p) not in chosen]
     muon = torch.optim.Muon(matrices, learning_rate, weight_decay=0.0, adjust_lr_fn="match_rms_adamw")

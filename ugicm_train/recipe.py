@@ -98,6 +98,8 @@ def _recipe(name: str, values: dict[str, Any]) -> Recipe:
     if unknown or missing:
         raise ValueError(f"unknown keys {unknown}, missing keys {missing}")
     network_preset(values["preset"])
+    if not (isinstance(values["stage"], list) and all(isinstance(stage, dict) for stage in values["stage"])):
+        raise ValueError("each stage begins with [[stage]], in double brackets")
     common = values.get("all", {})
     seeds = tuple(stage.get("seeds", 1) for stage in values["stage"])
     stages = tuple(

@@ -14,7 +14,7 @@ from ugicm_train.blending import write_mean
 from ugicm_train.board import Board
 from ugicm_train.checkpoint import STATE, load_codec
 from ugicm_train.config import AnyNetwork, TrainConfig
-from ugicm_train.data import CropSource
+from ugicm_train.data import SHORT_SIDE, CropSource
 from ugicm_train.fit import fit
 from ugicm_train.instances import open_instances
 from ugicm_train.loop import Trainer
@@ -66,7 +66,8 @@ def train_stage(
         network, start = codec.config, codec.state_dict()
     smallest = max(config.crop, config.late_crop)
     memory = int(options.cache_gib * 2**30)
-    source = CropSource(options.data, smallest=smallest, cache_bytes=memory, shrink=config.shrink, turn=config.turn)
+    longest = max(SHORT_SIDE, smallest)
+    source = CropSource(options.data, longest, smallest=smallest, cache_bytes=memory, shrink=config.shrink, turn=config.turn)
     cache = options.proposals or out / CACHE
     trainer = Trainer(
         config,

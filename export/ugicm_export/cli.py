@@ -160,14 +160,15 @@ def _verify_text(report: dict[str, Any]) -> str:
     ]  # fmt: skip
     head = ("engines", "provider", "threads", "optimisation", "tensor", "values", "different", "causes", "largest", "allowed share", "")
     pairs = [
-        (one["encoder"], one["decoder"], one["bytes"], "equal" if one["symbols_equal"] else "DIFFERENT")
+        (one["encoder"], one["decoder"], one["bytes"], "equal" if one["symbols_equal"] else "DIFFERENT",
+         f"{one['psnr_to_fp32']:.2f}", f"{one['least_psnr']:g}", "ok" if one["passed"] else "FAILED")
         for one in report["variants"]
-    ]
+    ]  # fmt: skip
     return "\n".join(
         [
             format_table(head, rows),
             "",
-            format_table(("encoded by", "decoded by", "bytes", "symbols"), pairs),
+            format_table(("encoded by", "decoded by", "bytes", "symbols", "PSNR to fp32", "at least", ""), pairs),
             "",
             f"{report['bundle']} {'passed' if report['passed'] else 'FAILED'}, compared with: {report['golden']}",
         ]

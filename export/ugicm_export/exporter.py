@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import datetime
 import tempfile
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from ugicm.bundle import NAME as MANIFEST
 from ugicm.bundle import Bundle, describe_file, fingerprint, write_bundle
 from ugicm.manifest import DECODER, ENCODER, ENTROPY, GUIDED_REFINER, REFINER, Manifest
 
@@ -93,8 +95,10 @@ def export_bundle(
     Raises CheckpointError, PictureError, TargetError, VerificationError, or FileExistsError when `out` exists and `replace`
     is not set. Nothing is written before every verification has passed, and the result appears under its name in one step.
     """
-    if out.exists() and not replace:
-        raise FileExistsError(f"{out} exists; remove it or give --force")
+    if out.exists():
+        if not replace:
+            raise FileExistsError(f"{out} exists; remove it or give --force")
+        _refuse_to_replace(out)
     if opset not in OPSETS:
         raise ValueError(f"opset is {opset}, expected {OPSETS.start}..{OPSETS.stop - 1}")
     check_modules(request.targets)
@@ -211,13 +215,25 @@ def _place(
     return manifest
 
 
+def _refuse_to_replace(out: Path) -> None:
+    """FileExistsError unless what is there is a bundle, or an empty folder: nothing else goes for the sake of a slip of the pen."""
+    if out.is_dir():
+        ours = (out / MANIFEST).is_file() or not any(out.iterdir())
+    else:
+        ours = zipfile.is_zipfile(out) and MANIFEST in zipfile.ZipFile(out).namelist()
+    if not ours:
+        raise FileExistsError(f"{out} is no bundle, so it is not replaced; choose another --out")
+
+
 def _swept(folder: Path, manifest: Manifest, files: dict[str, bytes], progress: Callable[[str], None]) -> Manifest:
     """The manifest with the record of `check_bundle` on these files, on the CPU; VerificationError if anything fails there."""
     write_bundle(folder, manifest, files)
     report = check_bundle(folder, providers=[CPU], progress=progress)
-    wrong = [f"{pair['encoder']} to {pair['decoder']}" for pair in report["variants"] if not pair["symbols_equal"]]
-    if wrong:
-        raise VerificationError(f"symbols change between variants: {', '.join(wrong)}; nothing was written")
+    for pair in report["variants"]:
+        if not pair["passed"]:
+            near = f"{pair['psnr_to_fp32']:.2f} dB to fp32, {pair['least_psnr']:g} wanted"
+            found = near if pair["symbols_equal"] else "its symbols change"
+            raise VerificationError(f"a stream of the {pair['encoder']} engines, read by {pair['decoder']}: {found}; nothing was written")
     failed = [row for row in report["rows"] if not row["passed"]]
     if failed:
         row = failed[0]

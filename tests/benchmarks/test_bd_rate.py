@@ -55,6 +55,13 @@ def test_a_curve_is_cut_at_the_rates_asked_for():
     assert whole.tolist() == pytest.approx(RATES.tolist())
 
 
+@pytest.mark.parametrize(("low", "high"), [(100, 200), (0.001, 0.002), (1.2, 0.15)])
+def test_a_curve_claims_nothing_where_it_has_no_points(low, high):
+    curve = clip_to_rates((RATES, SCORES), low, high)
+    assert [len(part) for part in curve] == [0, 0]
+    assert np.isnan(bd_rate((RATES, SCORES), curve).percent)
+
+
 def test_what_is_scored_more_at_equal_rate():
     better = (RATES[1:], SCORES[1:] + 0.5)
     assert bd_score((RATES, SCORES), better) == pytest.approx(0.5)

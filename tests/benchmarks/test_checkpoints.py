@@ -63,3 +63,13 @@ def test_what_cannot_be_compared_is_said(tmp_path, capsys):
     assert "there is no folder" in capsys.readouterr().err
     assert checkpoints.main([str(tmp_path), "--pictures", str(MODELS.parent / "examples")]) == 1
     assert str(tmp_path) in capsys.readouterr().err
+
+@pytest.mark.parametrize(
+    ("words", "sentence"), [(["--between", "1.2", "0.15"], "lower rate first"), (["--between", "0.1", "1"], "too small for MS-SSIM")]
+)
+def test_what_cannot_be_compared_is_a_sentence(tmp_path, capsys, words, sentence):
+    Image.new("RGB", (200, 150)).save(tmp_path / "small.png")
+    assert checkpoints.main([str(MODELS / "plain"), "--pictures", str(tmp_path), "--stride", "1", *words]) == 1
+    error = capsys.readouterr().err
+    assert sentence in error
+    assert error.count("\n") == 1

@@ -147,6 +147,20 @@ def test_an_existing_bundle_is_kept_unless_asked(checkpoint: Path, tmp_path: Pat
     assert [path.name for path in tmp_path.iterdir()] == ["b"]
 
 
+def test_only_bundles_are_replaced(checkpoint: Path, tmp_path: Path) -> None:
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "mine.txt").write_text("precious")
+    (tmp_path / "notes.zip").write_text("precious")
+    for out in (checkpoint, tmp_path / "notes", tmp_path / "notes.zip"):
+        with pytest.raises(FileExistsError, match="is no bundle"):
+            export_bundle(checkpoint, out, replace=True, **QUIET)
+    assert (tmp_path / "notes" / "mine.txt").read_text() == "precious"
+    (tmp_path / "empty").mkdir()
+    for out in (tmp_path / "empty", tmp_path / "b.zip", tmp_path / "b.zip"):
+        export_bundle(checkpoint, out, replace=True, **QUIET)
+        assert ugicm.Codec.open(out).info["preset"] == "custom"
+
+
 @pytest.mark.parametrize(
     ("victim", "wrong"), [("entropy_file", "scale indexes"), ("decoder_onnx", "samples"), ("encoder_onnx", "symbols")]
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,10 @@ import pytest
 import torch
 import ugicm
 from onnx import TensorProto
-from ugicm.bundle import Bundle
+from ugicm.bundle import Bundle, describe_file, write_bundle
+from ugicm.manifest import DECODER
 from ugicm_export import int8, variants
-from ugicm_export.bundle_check import check_variants
+from ugicm_export.bundle_check import check_bundle, check_variants
 from ugicm_export.exporter import Request, export_bundle
 from ugicm_export.half import rounded_to_half
 from ugicm_export.int8 import balanced_graphs
@@ -30,9 +32,30 @@ from ugicm_train.checkpoint import load_codec
 def test_a_stream_of_any_variant_is_read_by_every_other_without_a_symbol_error(full_bundle: Path) -> None:
     bundle = Bundle.open(full_bundle)
     assert bundle.variants == ["fp32", "fp16", "int8"]
-    pairs = check_variants(bundle, list(sample_pictures())[1])
+    pairs = check_variants(bundle)
     assert len(pairs) == 9
-    assert all(pair["symbols_equal"] for pair in pairs)
+    assert all(pair["symbols_equal"] and pair["passed"] for pair in pairs)
+    recorded = bundle.manifest.verification["sweep"]["psnr_to_fp32"]
+    assert recorded == {f"{pair['encoder']} to {pair['decoder']}": pair["psnr_to_fp32"] for pair in pairs}
+
+
+def test_engines_that_make_poor_pictures_do_not_pass(full_bundle: Path, tmp_path: Path) -> None:
+    bundle = Bundle.open(full_bundle)
+    files = {name: bundle.read(name) for name in bundle.manifest.files}
+    engine = bundle.manifest.variants["int8"][DECODER]
+    model = onnx.load_from_string(files[engine])
+    for tensor in model.graph.initializer:
+        if tensor.data_type in (onnx.TensorProto.INT8, onnx.TensorProto.FLOAT) and len(tensor.dims) > 1:
+            tensor.CopyFrom(onnx.numpy_helper.from_array(np.zeros_like(onnx.numpy_helper.to_array(tensor)), tensor.name))
+    files[engine] = model.SerializeToString()
+    described = {name: describe_file(data) for name, data in files.items()}
+    for verification in (bundle.manifest.verification, {}):
+        broken = tmp_path / f"broken{len(verification)}"
+        write_bundle(broken, replace(bundle.manifest, files=described, verification=verification), files)
+        report = check_bundle(broken, threads=(1,))
+        assert not report["passed"]
+        assert all(pair["symbols_equal"] for pair in report["variants"])
+        assert {pair["decoder"] for pair in report["variants"] if not pair["passed"]} == {"int8"}
 
 
 def test_codecs_opened_by_variant_read_each_other_s_streams(full_bundle: Path) -> None:

@@ -220,3 +220,32 @@ def test_compare_prints_a_row_per_balance(start, pictures, tmp_path, timm_spec, 
     assert len(rows[0]["points"]) == 4
     printed = capsys.readouterr().out
     assert all(row["balance"] in printed for row in rows)
+
+
+def test_a_checkpoint_is_not_trained_over(start, pictures, tmp_path, capsys):
+    words = ["fit", "--data", pictures, "--init", start, "--out", tmp_path / "run", *QUICK]
+    assert main([str(word) for word in words]) == 0
+    before = (tmp_path / "run" / "weights.safetensors").read_bytes()
+    capsys.readouterr()
+    assert "--resume" in sentence(capsys, *words)
+    assert (tmp_path / "run" / "weights.safetensors").read_bytes() == before
+
+
+def test_a_damaged_picture_is_named(start, pictures, tmp_path, capsys):
+    data = bytearray((sorted(pictures.rglob("*.png"))[0]).read_bytes())
+    data[40] ^= 255
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "a.png").write_bytes(data[:60])
+    assert "a.png cannot be read as a picture" in sentence(capsys, "evaluate", start, "--data", tmp_path / "broken")
+
+
+def test_crops_may_be_larger_than_pictures_are_usually_read(start, tmp_path):
+    draw_pictures(tmp_path / "large", 1, 900)
+    words = ["fit", "--data", tmp_path / "large", "--init", start, "--out", tmp_path / "run", *QUICK, "--crop", "832", "--late-crop", "832"]
+    assert main([str(word) for word in words]) == 0
+
+
+def test_a_recipe_with_single_brackets_is_told_so(pictures, tmp_path, capsys):
+    (tmp_path / "my.toml").write_text('description = "d"\npreset = "nano"\n[stage]\nstage = "rate_distortion"\n')
+    words = ["recipe", tmp_path / "my.toml", "--data", pictures, "--out", tmp_path / "run"]
+    assert "[[stage]]" in sentence(capsys, *words)

@@ -2,12 +2,15 @@
 
 import json
 import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
+from ugicm_train import instances
 from ugicm_train.data import Place
 from ugicm_train.instances import CocoBoxes, MaskBoxes, ProposalBoxes, open_instances, pick_box
 
@@ -112,3 +115,20 @@ def test_small_objects_are_left_and_draws_do_not_depend_on_objects():
     assert not pick_box(some, small, place(0, 0), 120).any()
     pick_box(none, np.zeros((0, 4)), place(0, 0), 120)
     assert some.random() == none.random()
+
+
+def test_several_threads_may_want_the_proposals_of_one_picture(tmp_path, scene, monkeypatch):
+    both = threading.Barrier(2, timeout=10)
+    save = np.save
+
+    def save_at_once(file, values):
+        both.wait()
+        save(file, values)
+        both.wait()
+
+    monkeypatch.setattr(instances.np, "save", save_at_once)
+    found = ProposalBoxes(tmp_path / "cache")
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(found.boxes, [scene, scene])
+    np.testing.assert_array_equal(first, second)
+    assert len(list((tmp_path / "cache").iterdir())) == 1

@@ -24,6 +24,11 @@ def test_every_parameter_has_one_optimizer(kind):
     assert sorted(held) == sorted(id(p) for p in codec.parameters())
 
 
+def test_muon_without_matrices_says_what_to_take():
+    with pytest.raises(ValueError, match="take adam"):
+        make_optimizers(torch.nn.Linear(2, 2), "muon", 1e-3)
+
+
 def test_muon_takes_the_matrices():
     codec = tiny_codec()
     muon = make_optimizers(codec, "muon", 1e-3)[0]

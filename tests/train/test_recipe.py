@@ -14,6 +14,7 @@ from ugicm_train import loop
 from ugicm_train.blending import write_mean
 from ugicm_train.checkpoint import load_codec, read_config
 from ugicm_train.config import PRESET_NAMES
+from ugicm_train.integer import IntegerMismatch
 from ugicm_train.recipe import Recipe, load_recipe, progress, recipe_names, run_recipe
 from ugicm_train.run import RunOptions, train_stage
 
@@ -138,6 +139,20 @@ def test_a_finished_stage_with_other_settings_is_refused(tiny, train, tmp_path):
     changed = (dataclasses.replace(tiny.stages[0], seed=9), tiny.stages[1])
     with pytest.raises(ValueError, match="other settings: seed differ"):
         run_recipe(dataclasses.replace(tiny, stages=changed), tmp_path, train, write_mean, lambda line: None)
+
+
+def test_a_stage_whose_check_failed_is_not_finished(tiny, train, tmp_path, monkeypatch):
+    def differ(codec, pictures):
+        raise IntegerMismatch("7 of 99 scale indexes differ")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(loop, "check_integers", differ)
+        for _ in range(2):
+            with pytest.raises(IntegerMismatch):
+                run_recipe(tiny, tmp_path / "run", train, write_mean)
+    assert progress(tiny, tmp_path / "run") != ["finished", "finished"]
+    run_recipe(tiny, tmp_path / "run", train, write_mean)
+    assert progress(tiny, tmp_path / "run") == ["finished", "finished"]
 
 
 def test_a_broken_run_is_named(tiny, train, tmp_path):

@@ -137,3 +137,10 @@ def test_reach_moves_the_weights_below_the_second_knot() -> None:
     assert torch.equal(moved[8 * 32 :], plain[8 * 32 :])
     again = level_weights([{"stage": "reach", "below": 4.0}, {"stage": "semantic", "lambda_min": 0.001, "lambda_max": 0.1}], 3)
     assert again[0] == pytest.approx(0.001 * 255**2 / 3)
+
+
+def test_stages_that_leave_the_human_view_leave_the_weights() -> None:
+    history = [{"stage": "rate_distortion", "lambda_min": 0.001, "lambda_max": 0.3}, {"stage": "reach", "below": 2.0}]
+    later = [{"stage": name, "lambda_min": 0.0004, "lambda_max": 0.15} for name in ("preference", "integer")]
+    assert torch.equal(level_weights([*history, *later], 3), level_weights(history, 3))
+    assert not torch.equal(level_weights(history[:1], 3), level_weights(history, 3))

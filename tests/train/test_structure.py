@@ -63,11 +63,11 @@ def test_a_perfect_view_has_no_error_and_no_gradient() -> None:
     assert structure.mixed_gradient(x, x).abs().max() < 1e-9
 
 
-def test_the_share_is_that_of_the_last_stage_that_trained_a_view() -> None:
+def test_the_share_is_that_of_the_last_stage_that_trained_the_human_view() -> None:
     assert structure_share([]) == 0
     assert structure_share([{"stage": "rate_distortion"}, {"stage": "prune"}]) == 0
     history = [{"stage": "semantic", "human_ms_ssim": 0.4}, {"stage": "blend"}, {"stage": "preference", "human_ms_ssim": 0.3}]
-    assert structure_share([*history, {"stage": "integer", "human_ms_ssim": 0.0}, {"stage": "reach"}]) == 0.3
+    assert structure_share([*history, {"stage": "integer", "human_ms_ssim": 0.0}, {"stage": "reach"}]) == 0.4
     assert structure_share([*history, {"stage": "rate_distortion", "human_ms_ssim": 0.0}]) == 0
 
 

@@ -43,8 +43,8 @@ GUIDE_UNIT = 400.0 * 3 / 255**2
 GUIDED_STEP = 0.3
 """Factor of the steps at full guidance, whose error is steeper."""
 
-VIEW_STAGES = [name for name, stage in STAGES.items() if stage.trains != "scale_network"]
-"""The stages that a view learns from."""
+HUMAN_STAGES = [name for name, stage in STAGES.items() if stage.trains == "all"]
+"""The stages that the human view and the levels learn from; the others leave both as they are."""
 
 Pull = Callable[[Tensor], Tensor]
 
@@ -57,11 +57,12 @@ def schedule(effort: int) -> list[tuple[float, float]]:
 def level_weights(history: Sequence[Mapping[str, Any]], knots: int) -> Tensor:
     """Bits per unit of summed squared error (samples in [0, 1]) that training weighed each level with: (505,), levels in eighths.
 
-    `history` is that of the checkpoint: its last lambdas count, and `reach` moves the levels below the second of `knots` down.
+    `history` is that of the checkpoint: the lambdas of the last stage that trained all of it count, and `reach` after that moves the
+    levels below the second of `knots` down.
     """
     lowest, highest, moved = LAMBDA_MIN, LAMBDA_MAX, 0.0
     for stage in history:
-        if "lambda_max" in stage:
+        if stage["stage"] in HUMAN_STAGES and "lambda_max" in stage:
             lowest, highest, moved = stage["lambda_min"], stage["lambda_max"], 0.0
         elif stage["stage"] == "reach":
             moved += stage["below"]
@@ -72,8 +73,8 @@ def level_weights(history: Sequence[Mapping[str, Any]], knots: int) -> Tensor:
 
 
 def structure_share(history: Sequence[Mapping[str, Any]]) -> float:
-    """The share of MS-SSIM in the human objective of the last stage in a checkpoint's own history, blends apart, that trained a view."""
-    shares = [stage.get("human_ms_ssim", 0.0) for stage in history if stage["stage"] in VIEW_STAGES]
+    """The share of MS-SSIM in the human objective of the last stage in a checkpoint's own history, blends apart, that trained that view."""
+    shares = [stage.get("human_ms_ssim", 0.0) for stage in history if stage["stage"] in HUMAN_STAGES]
     return float(shares[-1]) if shares else 0.0
 
 
