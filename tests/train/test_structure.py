@@ -71,6 +71,15 @@ def test_the_share_is_that_of_the_last_stage_that_trained_the_human_view() -> No
     assert structure_share([*history, {"stage": "rate_distortion", "human_ms_ssim": 0.0}]) == 0
 
 
+def test_the_share_of_a_mixture_is_the_mean_of_its_members() -> None:
+    plain = {"stage": "rate_distortion", "human_ms_ssim": 0.0}
+    taught = [{"stage": "semantic", "human_ms_ssim": 0.4}, {"stage": "preference", "human_ms_ssim": 0.9}]
+    mixed = [plain, {"stage": "blend", "share": 0.25, "other": taught}]
+    assert structure_share(mixed) == pytest.approx(0.1)
+    assert structure_share([*mixed, {"stage": "blend", "share": 1.0, "other": [{"stage": "integer"}]}]) == pytest.approx(0.1)
+    assert structure_share([plain, {"stage": "rebase", "other": taught}]) == pytest.approx(0.4)
+
+
 @pytest.mark.skipif(not SHIPPED.exists(), reason="this checkout has no trained model")
 @pytest.mark.parametrize(("level", "slope"), [(14, 3.5), (34, 4), (54, 5)])
 @torch.no_grad()

@@ -72,10 +72,19 @@ def level_weights(history: Sequence[Mapping[str, Any]], knots: int) -> Tensor:
     return rate_lambda(levels, lowest, highest) * 255**2 / 3
 
 
-def structure_share(history: Sequence[Mapping[str, Any]]) -> float:
-    """The share of MS-SSIM in the human objective of the last stage in a checkpoint's own history, blends apart, that trained that view."""
-    shares = [stage.get("human_ms_ssim", 0.0) for stage in history if stage["stage"] in HUMAN_STAGES]
-    return float(shares[-1]) if shares else 0.0
+def structure_share(history: Sequence[Mapping[str, Any]], before: float = 0.0) -> float:
+    """The share of MS-SSIM in the human objective of the last stage that trained the human view, `before` if none did.
+
+    Of a mixture it is the mean of its members' by their shares, and what `rebase` carries over brings its own.
+    """
+    share = before
+    for stage in history:
+        if stage["stage"] in HUMAN_STAGES:
+            share = float(stage.get("human_ms_ssim", 0.0))
+        elif "other" in stage:
+            weight = stage.get("share", 1.0)  # `rebase` has none
+            share += weight * (structure_share(stage["other"], share) - share)
+    return share
 
 
 def refine(
