@@ -71,6 +71,7 @@ def test_signals_leave_no_partial_file(environment, tmp_path, number):
     script = (
         "import os, signal, sys, time\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's background jobs inherit it ignored
+        "signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"  # and those of nohup this one
         "from ugicm import files, cli\n"
         "def slow(descriptor):\n"
         "    print('writing', flush=True)\n"
