@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
-from tiny_train import NETWORK
+from tiny_train import NETWORK, tiny_codec
 
 from ugicm_train.checkpoint import load_codec
 from ugicm_train.config import LAMBDA_MAX, LAMBDA_MIN, rate_lambda
 from ugicm_train.data import read_image
 from ugicm_train.guide_file import FILE, load_guide
+from ugicm_train.lower_rates import reach_lower
 from ugicm_train.model.codec import Codec
 from ugicm_train.model.entropy import index_to_scale, symbol_bits
 from ugicm_train.model.guide import Guide, GuideConfig, guide_distance
@@ -135,6 +136,7 @@ def test_reach_moves_the_weights_below_the_second_knot() -> None:
     assert moved[0] == pytest.approx(float(rate_lambda(torch.tensor(-4.0))) * 255**2 / 3)
     assert (moved[: 8 * 31] < plain[: 8 * 31]).all()
     assert torch.equal(moved[8 * 32 :], plain[8 * 32 :])
+    assert torch.equal(level_weights([{"stage": "rebase", "other": [{"stage": "reach", "below": 4.0}]}], 3), moved)
     again = level_weights([{"stage": "reach", "below": 4.0}, {"stage": "semantic", "lambda_min": 0.001, "lambda_max": 0.1}], 3)
     assert again[0] == pytest.approx(0.001 * 255**2 / 3)
 
@@ -144,3 +146,14 @@ def test_stages_that_leave_the_human_view_leave_the_weights() -> None:
     later = [{"stage": name, "lambda_min": 0.0004, "lambda_max": 0.15} for name in ("preference", "integer")]
     assert torch.equal(level_weights([*history, *later], 3), level_weights(history, 3))
     assert not torch.equal(level_weights(history[:1], 3), level_weights(history, 3))
+
+
+def test_a_second_reach_goes_along_the_line_that_the_first_made() -> None:
+    codec, knots = tiny_codec(), NETWORK.quality_knots
+    rows = codec.synthesis.log_gain.rows
+    with torch.no_grad():
+        rows.copy_(torch.linspace(0, 63, knots)[:, None].expand_as(rows))
+    for below in (4.0, 3.0):
+        reach_lower(codec, below)
+    weights = level_weights([{"stage": "reach", "below": below} for below in (4.0, 3.0)], knots)
+    assert weights[0] == pytest.approx(float(rate_lambda(rows[0, :1].detach())) * 255**2 / 3, rel=1e-5)

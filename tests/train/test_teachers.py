@@ -151,6 +151,23 @@ def test_an_exported_program_is_a_teacher(tmp_path):
     is_a_distance(open_teacher(f"export:{tmp_path / 'net.pt2'},export:{tmp_path / 'net.pt2'}").members[1], side=80)
 
 
+class Positions(torch.nn.Module):
+    """Makes tensors on its way, on the device that it was exported on."""
+
+    def forward(self, x):
+        across = torch.arange(x.shape[3], device=x.device) / 64
+        return ((x - torch.tensor([0.1, 0.2, 0.3])[:, None, None]) * across,)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_an_exported_program_moves_to_another_device_with_all_that_it_makes(tmp_path, count):
+    teacher = open_teacher(",".join([save_program(tmp_path / "net.pt2", Positions())] * count)).to("meta")
+    for member in teacher.members if count > 1 else [teacher]:
+        (found,) = member.look(torch.zeros(1, 3, 64, 64, device="meta")).maps
+        assert found.device.type == "meta"
+        assert found.shape == (1, 3, 64, 64)
+
+
 def test_a_program_that_is_no_teacher_is_refused(tmp_path):
     (tmp_path / "text.pt2").write_text("no program at all")
     with pytest.raises(ValueError, match=r"cannot be read as a program of torch.export"):

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from typing import Any, cast
 
 import torch
@@ -58,16 +59,18 @@ def level_weights(history: Sequence[Mapping[str, Any]], knots: int) -> Tensor:
     """Bits per unit of summed squared error (samples in [0, 1]) that training weighed each level with: (505,), levels in eighths.
 
     `history` is that of the checkpoint: the lambdas of the last stage that trained all of it count, and `reach` after that moves the
-    levels below the second of `knots` down.
+    levels below the second of `knots` down, also one that `rebase` carried over; one inside a member of a mixture, of which its share
+    comes along, is not counted.
     """
     lowest, highest, moved = LAMBDA_MIN, LAMBDA_MAX, 0.0
-    for stage in history:
+    knot = (QUALITY_LEVELS - 1) / (knots - 1)
+    carried = [stage["other"] if stage["stage"] == "rebase" else [stage] for stage in history]
+    for stage in chain.from_iterable(carried):
         if stage["stage"] in HUMAN_STAGES and "lambda_max" in stage:
             lowest, highest, moved = stage["lambda_min"], stage["lambda_max"], 0.0
-        elif stage["stage"] == "reach":
-            moved += stage["below"]
+        elif stage["stage"] == "reach":  # along the line that an earlier one has made steeper
+            moved += stage["below"] * (1 + moved / knot)
     levels = torch.arange(QUALITY_STEPS * (QUALITY_LEVELS - 1) + 1) / QUALITY_STEPS
-    knot = (QUALITY_LEVELS - 1) / (knots - 1)
     levels = levels - moved * (1 - levels / knot).clamp(min=0)
     return rate_lambda(levels, lowest, highest) * 255**2 / 3
 

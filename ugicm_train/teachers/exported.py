@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.export.passes import move_to_device_pass
 
 from ugicm_train.teachers.base import FeatureTeacher, Seen, resized
 
@@ -26,7 +27,8 @@ class ExportedTeacher(FeatureTeacher):
         if not Path(path).is_file():
             raise FileNotFoundError(f"teacher program {path} does not exist; give a file that torch.export.save wrote")
         try:
-            self.net: Any = torch.export.load(path).module()
+            self._program, self._device = torch.export.load(path), torch.device("cpu")
+            self.net: Any = self._program.module()
         except Exception as error:  # what torch.export.load raises for foreign bytes is not one class
             raise ValueError(f"{path} cannot be read as a program of torch.export: {type(error).__name__} {error}") from None
         with torch.no_grad():
@@ -37,6 +39,16 @@ class ExportedTeacher(FeatureTeacher):
         if not isinstance(maps, (tuple, list)) or not maps or any(one.ndim != 4 or len(one) != 2 for one in maps):
             raise ValueError(f"{path} gives something else than a tuple of feature maps (N,C,h,w)")
         self.freeze()
+
+    def _apply(self, fn: Any, recurse: bool = True) -> ExportedTeacher:
+        """What `to` and its like call: tensors that the program itself makes move to the new device too."""
+        device = fn(torch.empty(0, device=self._device)).device
+        if device != self._device:
+            self._program, self._device = move_to_device_pass(self._program, device), device
+            net: Any = self._program.module()
+            self.net = net.requires_grad_(False).to(memory_format=torch.channels_last)
+        super()._apply(fn, recurse)
+        return self
 
     def train(self, mode: bool = True) -> ExportedTeacher:
         """Always as it was exported: a program refuses to change its mode."""
