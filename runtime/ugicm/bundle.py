@@ -143,8 +143,11 @@ def write_bundle(path: str | os.PathLike[str], manifest: Manifest, files: Mappin
 
 
 def _check_exists(where: Path) -> None:
-    if where.exists():
-        return
+    try:
+        if where.exists():
+            return
+    except OSError as error:
+        raise BundleError(f"the bundle at '{where}' cannot be opened: {error.strerror or error}") from error
     if where == DEFAULT_PATH:
         raise BundleError(
             "this installation of ugicm has no default model; "

@@ -24,6 +24,8 @@ from .metadata import Metadata
 
 _PROFILE_SPACE = {"RGB": "RGB ", "L": "GRAY", "CMYK": "CMYK"}
 EXIF_PREFIX = b"Exif\0\0"
+PNG_XMP = "XML:com.adobe.xmp"
+"""Under which Pillow keeps the XMP of a PNG; elsewhere it is under "xmp"."""
 _STRIP_ROWS = 256
 _SRGB_TOLERANCE = 2
 """By how many steps a profile may move a colour and still count as sRGB: more than vendors' roundings, less than can be seen."""
@@ -161,11 +163,9 @@ def _refusal(kind: str) -> str:
 
 def _refuse_animation(image: Image.Image) -> None:
     # Cameras append previews to JPEG files, which Pillow then calls MPO; the first picture is the photo.
-    frames = getattr(image, "n_frames", 1)
-    if frames > 1 and image.format != "MPO":
-        raise ImageError(
-            f"the picture has {frames} frames or pages, only still ones can be encoded; extract one first"
-        )
+    # They are not counted: a small TIFF can list so many pages that Pillow takes minutes.
+    if getattr(image, "is_animated", False) and image.format != "MPO":
+        raise ImageError("the picture has several frames or pages, only still ones can be encoded; extract one first")
 
 
 def _upright(image: Image.Image, owned: bool) -> tuple[Image.Image, list[str]]:
@@ -183,7 +183,7 @@ def _upright(image: Image.Image, owned: bool) -> tuple[Image.Image, list[str]]:
 
 def _exif_and_xmp(info: dict[Any, Any]) -> tuple[bytes | None, bytes | None]:
     exif = info.get("exif")
-    xmp = info.get("xmp") or info.get("XML:com.adobe.xmp")
+    xmp = info.get("xmp") or info.get(PNG_XMP)
     if isinstance(xmp, str):
         xmp = xmp.encode()
     return (exif.removeprefix(EXIF_PREFIX) if isinstance(exif, bytes) else None), xmp or None

@@ -9,7 +9,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from .errors import ImageError, OptionError
-from .image import EXIF_PREFIX, over_white
+from .image import EXIF_PREFIX, PNG_XMP, over_white
 from .metadata import Metadata
 
 # Options of `Image.save`. WebP is written without loss; PNG level 2 is three times faster than the default, no larger.
@@ -30,7 +30,7 @@ FORMAT_OF_SUFFIX = {
 }
 NO_METADATA = Metadata()
 _WITH_ALPHA = {"PNG", "WEBP", "NPY"}
-_XMP_KEY = "XML:com.adobe.xmp"
+
 
 
 def format_for(path: str | os.PathLike[str]) -> str:
@@ -79,7 +79,7 @@ def _metadata_options(image_format: str, metadata: Metadata) -> dict[str, Any]:
         options["exif"] = EXIF_PREFIX + metadata.exif
     if metadata.xmp and image_format == "PNG":
         text = PngInfo()
-        text.add_itxt(_XMP_KEY, metadata.xmp.decode("utf-8", "replace"))
+        text.add_itxt(PNG_XMP, metadata.xmp.decode("utf-8", "replace"))
         options["pnginfo"] = text
     elif metadata.xmp:
         options["xmp"] = metadata.xmp

@@ -18,7 +18,7 @@ from PIL import Image, ImageFile
 
 from . import bitstream, image, metadata
 from .codec import VIEWS, Codec
-from .errors import UgicmError
+from .errors import OptionError, UgicmError
 
 FORMAT = "UGIC"
 MIME = "image/x-ugic"
@@ -56,6 +56,10 @@ class UgicImageFile(ImageFile.ImageFile):
 
     format = FORMAT
     format_description = "UG-ICM"
+    # What a copy by pickle or deepcopy has, which Pillow makes of decoded pixels.
+    _decoded = True
+    _data = b""
+    preference = VIEWS["human"]
 
     def _open(self) -> None:
         assert self.fp is not None
@@ -101,8 +105,10 @@ def _save(picture: Image.Image, file: IO[bytes], _name: str | bytes) -> None:
     options = getattr(picture, "encoderinfo", {})
     for name in ("icc_profile", "exif", "xmp"):
         if name in options:
-            picture = picture if picture.info.get(name) == options[name] else _with_info(picture, name, options[name])
+            picture = _with_info(picture, name, options[name])
     try:
+        if "quality" in options and {"target_bytes", "target_bpp"} & options.keys():
+            raise OptionError("give either quality or a target, not both")
         wanted = image.from_pillow(picture, strip=options.get("strip", False))
         array, boxes, codec = image.visible(wanted), wanted.metadata.to_boxes(), _current()
         effort = {name: options[name] for name in ("effort", "guidance") if name in options}
@@ -118,8 +124,13 @@ def _save(picture: Image.Image, file: IO[bytes], _name: str | bytes) -> None:
 
 def _with_info(picture: Image.Image, name: str, value: Any) -> Image.Image:
     """A copy whose `info` holds another value, for options of `save` go before what was read from a file."""
+    held = value.tobytes() if isinstance(value, Image.Exif) else value
+    if picture.info.get(name) == held and not (name == "xmp" and image.PNG_XMP in picture.info):
+        return picture
     changed = picture.copy()
-    changed.info[name] = value.tobytes() if isinstance(value, Image.Exif) else value
+    changed.info[name] = held
+    if name == "xmp":
+        changed.info.pop(image.PNG_XMP, None)
     return changed
 
 

@@ -82,6 +82,7 @@ def test_a_fingerprint_of_another_model(copy):
         {"multiple": 32},
         {"preference": [1, 0]},
         {"preference": "all"},
+        {"preference": [0, 10**400]},
         {"name": 3},
         {"training": []},
         {"files": {}},
@@ -135,6 +136,8 @@ def test_an_entropy_model_that_does_not_load(tmp_path, bundle_path):
 def test_paths_that_are_no_bundle(tmp_path, monkeypatch):
     with pytest.raises(BundleError, match="no bundle at"):
         Codec.open(tmp_path / "nowhere")
+    with pytest.raises(BundleError, match="cannot be opened"):
+        Codec.open(tmp_path / ("n" * 300))
     (tmp_path / "file.zip").write_bytes(b"not a zip")
     with pytest.raises(BundleError, match="neither"):
         Codec.open(tmp_path / "file.zip")

@@ -1,11 +1,14 @@
 """The Pillow plugin: streams open and save like any other format."""
 
+import copy
 import io
+import pickle
 
 import numpy as np
 import pytest
 import ugicm.pillow
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from ugicm.bitstream import parse
 
 
@@ -80,3 +83,27 @@ def test_the_default_codec_is_opened_when_needed(monkeypatch, bundle_path, strea
     monkeypatch.setattr(ugicm.pillow, "_codec", None)
     monkeypatch.setenv("UGICM_BUNDLE", str(bundle_path))
     assert Image.open(io.BytesIO(stream)).size == (133, 70)
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda image: pickle.loads(pickle.dumps(image))])
+def test_copies_keep_the_pixels(path, copied):
+    image = Image.open(path)
+    np.testing.assert_array_equal(np.asarray(copied(image)), np.asarray(image))
+
+
+@pytest.mark.parametrize("nothing", [None, b""])
+def test_xmp_that_is_dropped_on_purpose_is_dropped(picture, tmp_path, nothing):
+    text = PngInfo()
+    text.add_itxt("XML:com.adobe.xmp", "<x/>")
+    Image.fromarray(picture).save(tmp_path / "x.png", pnginfo=text)
+    with Image.open(tmp_path / "x.png") as image:
+        image.save(tmp_path / "kept.ugic")
+        image.save(tmp_path / "dropped.ugic", xmp=nothing)
+        assert "XML:com.adobe.xmp" in image.info
+    assert Image.open(tmp_path / "kept.ugic").info["xmp"] == b"<x/>"
+    assert "xmp" not in Image.open(tmp_path / "dropped.ugic").info
+
+
+def test_quality_and_a_target_exclude_each_other(picture, tmp_path):
+    with pytest.raises(OSError, match="not both"):
+        Image.fromarray(picture).save(tmp_path / "x.ugic", quality=50, target_bytes=3000)

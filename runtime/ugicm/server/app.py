@@ -27,6 +27,8 @@ from .work import Answer, Decode, Encode, Worker
 
 DEFAULT_QUALITY = 50.0
 _NOT_IN_HEADERS = re.compile(r"[^ -~]")
+LAST_MOMENT = 30.0
+"""Seconds that jobs have to notice that the application has ended."""
 _REGION = re.compile(r"[0-9]{1,9}(,[0-9]{1,9}){3}")
 
 Output = Literal["png", "jpeg", "webp", "npy"]
@@ -51,9 +53,28 @@ class Service:
         self.settings = settings
         self.house = House(settings.max_requests)
         self.metrics = Metrics(lambda: self.pool.depth, lambda: self.house.inside)
-        work = Worker(codec, self.metrics)
-        self.pool = Pool(work, settings.workers, settings.queue, settings.batch, settings.batch_wait_ms / 1000)
+        self._begin()
         self.ready = False
+
+    def _begin(self) -> None:
+        settings = self.settings
+        self._worker = Worker(self.codec, self.metrics)
+        self.pool = Pool(self._worker, settings.workers, settings.queue, settings.batch, settings.batch_wait_ms / 1000)
+
+    @asynccontextmanager
+    async def working(self) -> AsyncIterator[None]:
+        """Between start and stop of the application, of which there may be several."""
+        if not self.pool.alive:
+            self._begin()
+        try:
+            await asyncio.to_thread(warm_up, self.codec)
+            self.ready = True
+            yield
+        finally:
+            self.ready = False
+            # Whoever runs the application has given requests their time to end, so a job that still runs is nobody's any more.
+            self._worker.stop()
+            await asyncio.to_thread(self.pool.close, LAST_MOMENT)
 
     async def run(self, request: Request, job: Job) -> Answer:
         """The answer of a worker; the job is dropped when its client leaves or its time is up. Raises `Problem`."""
@@ -68,6 +89,8 @@ class Service:
                 raise Problem(CLIENT_GONE, "the client left before its answer was ready", "ClientGone")
             detail = f"the server is too busy to answer within {self.settings.timeout:g} s; try again later"
             raise Problem(503, detail, "Timeout", retry_after=self.settings.timeout / 2)
+        except asyncio.CancelledError:  # the time that a server gives requests when it stops is up
+            raise Problem(503, "the server is stopping; try again later", "Stopping", retry_after=5) from None
         finally:
             leaving.cancel()
             self.pool.leave(job)
@@ -79,11 +102,8 @@ def create_app(codec: Codec, settings: Settings | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        await asyncio.to_thread(warm_up, codec)
-        service.ready = True
-        yield
-        service.ready = False
-        await asyncio.to_thread(service.pool.close)
+        async with service.working():
+            yield
 
     app = FastAPI(
         title="UG-ICM", version=__version__, summary="One image stream, two readers.", lifespan=lifespan,

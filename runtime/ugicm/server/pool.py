@@ -83,13 +83,18 @@ class Pool:
             if job in self._waiting:
                 self._waiting.remove(job)
 
-    def close(self) -> None:
-        """Take no more jobs, finish those that wait, and end the workers."""
+    def close(self, timeout: float | None = None) -> None:
+        """Take no more jobs, finish those that wait, and end the workers; after `timeout` seconds leave them to themselves."""
+        deadline = None if timeout is None else time.monotonic() + timeout
         with self._changed:
             self._closed = True
             self._changed.notify_all()
         for thread in self._threads:
-            thread.join()
+            thread.join(None if deadline is None else max(0.0, deadline - time.monotonic()))
+        with self._changed:
+            for job in self._waiting:
+                job.future.cancel()
+            self._waiting.clear()
 
     def _run(self) -> None:
         while jobs := self._take():

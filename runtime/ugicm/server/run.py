@@ -1,7 +1,11 @@
 """Run the application with uvicorn on a socket of our own, until a signal ends it."""
 
 import logging.config
+import signal
 import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import uvicorn
 
@@ -18,7 +22,7 @@ def serve(codec: Codec, settings: Settings, host: str = "127.0.0.1", port: int =
     """Listen until SIGTERM or SIGINT, let running requests finish, and return the exit code 0.
 
     port: 0 takes a free one, which the log tells. quiet: no log line per request.
-    Raises `OptionError` if the address cannot be had `EngineError` if the engines do not run, and
+    Raises `OptionError` if the address cannot be had, `EngineError` if the engines do not run, and
     `TooLargeError` if the codec's limit on pixels admits no picture.
     """
     warm_up(codec)  # the application does this too, but what uvicorn tells of an error there is a traceback
@@ -37,7 +41,8 @@ def serve(codec: Codec, settings: Settings, host: str = "127.0.0.1", port: int =
     address, bound = listener.getsockname()[:2]
     logs.event("listening", url=f"http://{f'[{address}]' if ':' in address else address}:{bound}/", workers=settings.workers)
     try:
-        server.run(sockets=[listener])
+        with _told_to_stop():
+            server.run(sockets=[listener])
     except (KeyboardInterrupt, SystemExit):
         # uvicorn raises the signal that stopped it once more when all is done; to be told to stop is no failure.
         if not server.started:
@@ -46,6 +51,23 @@ def serve(codec: Codec, settings: Settings, host: str = "127.0.0.1", port: int =
         listener.close()
     logs.event("stopped")
     return 0
+
+
+@contextmanager
+def _told_to_stop() -> Iterator[None]:
+    """SIGTERM is an exception rather than the end of the process, where nobody has said what else it should be."""
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        yield
+        return
+
+    def leave(number: int, _frame: object) -> None:
+        raise SystemExit(128 + number)
+
+    signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -1,5 +1,6 @@
 """What requests ask of the codec, and how a worker does it: file in, codec, file out, each stage timed."""
 
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -88,6 +89,15 @@ class Worker:
     def __init__(self, codec: Codec, metrics: Metrics) -> None:
         self._codec = codec
         self._metrics = metrics
+        self._stopping = threading.Event()
+
+    def stop(self) -> None:
+        """Give up what is being done, at the next tile or step of an effort."""
+        self._stopping.set()
+
+    def _go_on(self, _done: int = 0, _total: int = 0) -> None:
+        if self._stopping.is_set():
+            raise UgicmError("the server is stopping")
 
     def __call__(self, jobs: Sequence[Job]) -> list[Any]:
         """An `Answer` or an exception per job. All jobs of one batch are of one kind."""
@@ -101,6 +111,7 @@ class Worker:
     def _alone(self, job: Job) -> Answer | Exception:
         clock = Stages(job.waited)
         try:
+            self._go_on()
             answer = (self._decode if isinstance(job.item, Decode) else self._encode)(job.item, clock)
         except Exception as error:
             return error
@@ -108,7 +119,7 @@ class Worker:
         return answer
 
     def _decode(self, item: Decode, clock: Stages) -> Answer:
-        picture = self._codec.decode_timed(item.stream, item.preference, clock, item.region)
+        picture = self._codec.decode_timed(item.stream, item.preference, clock, item.region, self._go_on)
         return self._picture_answer(picture, item, clock)
 
     def _encode(self, item: Encode, clock: Stages) -> Answer:
@@ -117,7 +128,7 @@ class Worker:
             array, boxes = image.visible(picture), picture.metadata.to_boxes()
         if item.target_bytes is None and item.target_bpp is None:
             stream = self._codec.encode_timed(
-                array, item.quality, clock, boxes, effort=item.effort, guidance=item.guidance
+                array, item.quality, clock, boxes, self._go_on, effort=item.effort, guidance=item.guidance
             )
         else:
             with clock.stage("rate_search"):
@@ -128,6 +139,7 @@ class Worker:
                     effort=item.effort,
                     guidance=item.guidance,
                     boxes=boxes,
+                    progress=self._go_on,
                 )
         return self._stream_answer(stream, picture.notes, clock)
 

@@ -15,10 +15,13 @@ from PIL import Image
 
 pytest.importorskip("fastapi")
 pytest.importorskip("httpx")
-from server_helpers import problem
+from server_helpers import Client, problem
 from ugicm import Codec, EngineError
+from ugicm.server import Settings, create_app
 from ugicm.server.logs import JsonFormatter
+from ugicm.server.metrics import Metrics
 from ugicm.server.pool import Job, Pool
+from ugicm.server.work import Encode, Worker
 
 
 class SlowCodec:
@@ -223,6 +226,48 @@ def test_pool_gathers_equal_keys_only():
     pool.close()
     assert sorted(batches) == [[0, 2, 4], [1, 5], [3], [6, 7], [8], [9]]
     assert not pool.alive
+
+
+def test_a_pool_does_not_wait_for_ever_for_what_it_runs():
+    go, began = threading.Event(), threading.Event()
+
+    def work(jobs):
+        began.set()
+        assert go.wait(30)
+        return [job.item for job in jobs]
+
+    async def ask():
+        running = pool.enter(Job(1))
+        await asyncio.to_thread(began.wait, 10)
+        waiting = pool.enter(Job(2))
+        start = time.monotonic()
+        await asyncio.to_thread(pool.close, 0.2)
+        assert time.monotonic() - start < 5
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        go.set()
+        return await running
+
+    pool = Pool(work, workers=1, queue=20, batch=1, wait=0)
+    assert asyncio.run(ask()) == 1
+
+
+def test_a_worker_that_is_told_to_stop_ends_at_the_next_step(codec, png):
+    worker = Worker(codec, Metrics(lambda: 0, lambda: 0))
+    (sound,) = worker([Job(Encode(png, 50))])
+    assert sound.media_type == "image/x-ugic"
+    worker.stop()
+    (stopped,) = worker([Job(Encode(png, 50))])
+    assert "stopping" in str(stopped)
+
+
+def test_an_application_may_start_again(codec, stream):
+    application = create_app(codec, Settings(workers=1))
+    for _ in range(2):
+        client = Client(application)
+        assert [client.get(path).status_code for path in ("/readyz", "/healthz")] == [200, 200]
+        assert client.post("/v1/decode", stream).status_code == 200
+        client.close()
 
 
 def test_no_cycle_keeps_answers_alive(client, stream):

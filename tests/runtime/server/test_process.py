@@ -31,6 +31,24 @@ def test_serves_over_sockets_and_stops_on_a_signal(bundle_path, codec, stream, p
     assert [line["path"] for line in lines if line["event"] == "request"] == ["/v1/decode", "/readyz"]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_serve_returns_to_whoever_called_it(bundle_path, number):
+    code = (
+        "import signal\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's background jobs inherit it ignored
+        "from ugicm import Codec\n"
+        "from ugicm.server import Settings, serve\n"
+        f"print('returned', serve(Codec.open({str(bundle_path)!r}, threads=1), Settings(workers=1), port=0))\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        while json.loads(running.stderr.readline())["event"] != "Application startup complete.":
+            pass
+        running.send_signal(number)
+        output, _ = running.communicate(timeout=30)
+    assert (running.returncode, output) == (0, "returned 0\n")
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_request_under_way_is_finished(bundle_path, stream, number):
     with process(bundle_path, "--workers", "1") as (running, url):
