@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,8 +105,10 @@ def load(path: Path) -> Latents:
     """Reads an .npz; raises `BenchmarkError` when it cannot be read or an array is missing."""
     try:
         opened = np.load(path)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
         raise BenchmarkError(f"the latents cannot be read: {error}") from error
+    if not isinstance(opened, np.lib.npyio.NpzFile):
+        raise BenchmarkError(f"{path} is no .npz file")
     with opened as file:
         missing = {"r", "scale_indexes"} - set(file.files)
         if missing:

@@ -51,6 +51,8 @@ def _plan(group: Group, headline: bool) -> Iterable[str]:
     ours = next((result for result in group if result["name"] == OURS), None)
     yield f"### Speed at {title(settings)}\n"
     yield f"{provenance(group)} On {settings['processor']}, {settings['rounds']} rounds.\n"
+    if len({(str(result["settings"].get("rivals")), result["settings"]["processor"]) for result in group}) > 1:
+        yield "**These results are not of one run, so their ratios mean little: measure all codecs again.**\n"
     if threads == 1 and busy(group) > _BUSY:
         yield (
             f"**Other programs were running: the wall clock shows {busy(group):.1f} times the processor time. "

@@ -115,6 +115,8 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Bare loop, server under load, bare loop again; raises `BenchmarkError` if the server does not start."""
     codec = Codec.open(options.bundle)
     array = np.ascontiguousarray(read_rgb(options.photo)[: SIZE[1], : SIZE[0]])
+    if array.shape[:2] != SIZE[::-1]:
+        raise BenchmarkError(f"'{options.photo}' is smaller than {SIZE[0]}x{SIZE[1]}; take a larger picture")
     stream = codec.encode(array, options.quality)
     expected = len(encode_image(array, "NPY")) if options.format == "npy" else None
     before, bare_cpu = _bare(codec, stream, options)

@@ -28,7 +28,7 @@ def main() -> int:
     options = parser.parse_args()
     try:
         decode_region(options.stream, tuple(options.region), options.out)
-    except UgicmError as error:
+    except (OSError, UgicmError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0

@@ -57,7 +57,7 @@ def main() -> int:
     options = parser.parse_args()
     try:
         picture = Codec.open().decode(options.stream.read_bytes(), view="machine")
-    except UgicmError as error:
+    except (OSError, UgicmError) as error:
         print(error, file=sys.stderr)
         return 1
     for kind, score, box in detect(options.net, picture, options.threshold):

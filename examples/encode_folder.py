@@ -17,9 +17,11 @@ def encode_folder(source: Path, target: Path, bpp: float) -> int:
     """Write a stream for each picture in `source`; returns how many could not be encoded."""
     codec = Codec.open()
     target.mkdir(parents=True, exist_ok=True)
-    failed = 0
+    failed, written = 0, set()
     for path in sorted(path for path in source.iterdir() if path.suffix.lower() in SUFFIXES):
         try:
+            if path.stem in written:
+                raise UgicmError(f"another picture has made {path.stem}.ugic already; rename one of them")
             picture = read_picture(path)
             stream = codec.encode_to_size(visible(picture), target_bpp=bpp, boxes=picture.metadata.to_boxes())
             write_bytes(str(target / f"{path.stem}.ugic"), stream)
@@ -27,6 +29,7 @@ def encode_folder(source: Path, target: Path, bpp: float) -> int:
             print(f"{path.name}: {error}", file=sys.stderr)
             failed += 1
             continue
+        written.add(path.stem)
         height, width = picture.array.shape[:2]
         print(f"{path.name}: {width}x{height}, {len(stream)} bytes, {8 * len(stream) / (width * height):.3f} bpp")
     return failed
@@ -39,7 +42,11 @@ def main() -> int:
     parser.add_argument("target", type=Path)
     parser.add_argument("--bpp", type=float, default=0.5, help="most bits per pixel of any stream (default: 0.5)")
     options = parser.parse_args()
-    return 1 if encode_folder(options.source, options.target, options.bpp) else 0
+    try:
+        return 1 if encode_folder(options.source, options.target, options.bpp) else 0
+    except (OSError, UgicmError) as error:
+        print(error, file=sys.stderr)
+        return 1
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ def main() -> int:
     options = parser.parse_args()
     try:
         edges_of(options.photo, options.out, options.quality)
-    except UgicmError as error:
+    except (OSError, UgicmError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0

@@ -49,7 +49,9 @@ def measure(codec: Codec, array: np.ndarray, quality: float, runs: int) -> dict[
         "bytes": len(stream),
         "bpp": round(len(stream) * 8 / (width * height), 4),
         "threads": info["threads"],
-        "provider": info["providers"][0],
+        "engine": info["engine"],
+        "variant": info["variant"],
+        "provider": info["providers"][0] if info["engine"] == "onnxruntime" else None,
         "runs": runs,
         "encode_ms": encode,
         "decode_ms": decode,
@@ -60,10 +62,11 @@ def measure(codec: Codec, array: np.ndarray, quality: float, runs: int) -> dict[
 
 def as_text(facts: dict[str, Any]) -> str:
     """A small table for people."""
+    provider = f", {facts['provider']}" if facts["provider"] else ""
     head = (
         f"{facts['model']} on {facts['width']}x{facts['height']} ({facts['image']}), quality {facts['quality']:g}, "
         f"{facts['bytes']} bytes, {facts['bpp']} bpp\n"
-        f"{facts['threads']} thread(s), {facts['provider']}, median of {facts['runs']} runs, milliseconds"
+        f"{facts['threads']} thread(s), {facts['engine']} {facts['variant']}{provider}, median of {facts['runs']} runs, milliseconds"
     )
     rows = [
         f"{name.replace('_', ' '):<16}{facts['encode_ms'][name]:>10.2f}{ms:>10.2f}"

@@ -68,11 +68,11 @@ def _pack_plane(alpha: np.ndarray) -> bytes:
 
 
 def _unpack_plane(payload: bytes, width: int, height: int) -> np.ndarray:
-    """The size is checked on the PNG header, before anything is allocated."""
-    from PIL import Image
+    """The size is checked on the PNG header, before anything is allocated, so that the limit of `Image.open` would only be in the way."""
+    from PIL.PngImagePlugin import PngImageFile
 
     try:
-        with Image.open(io.BytesIO(payload), formats=["PNG"]) as image:
+        with PngImageFile(io.BytesIO(payload)) as image:
             if (image.size, image.mode) != ((width, height), "L"):
                 raise CorruptStreamError(
                     f"the alpha box holds a plane of {image.width}x{image.height} in mode {image.mode}, "

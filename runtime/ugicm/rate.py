@@ -42,7 +42,7 @@ def search(encode: Callable[[int], bytes], target: int) -> bytes:
         stream = encode(step)
         sizes[step] = len(stream)
         if len(stream) <= target:
-            low, best = step, max(best, stream, key=len)
+            low, best = step, max(stream, best, key=len)  # of equals the later, which is of a higher level
         else:
             high = step
     if not best:

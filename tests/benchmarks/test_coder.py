@@ -26,6 +26,12 @@ def test_latents_of_a_file(tmp_path, capsys):
     np.savez(tmp_path / "bad.npz", r=latents.r)
     assert coder.main(["--latents", str(tmp_path / "bad.npz")]) == 1
     assert "lacks ['scale_indexes']" in capsys.readouterr().err
+    data = (tmp_path / "some.npz").read_bytes()
+    (tmp_path / "cut.npz").write_bytes(data[:-40])
+    np.save(tmp_path / "array.npy", latents.r)
+    for name, words in (("cut.npz", "cannot be read"), ("array.npy", "no .npz"), ("none.npz", "cannot be read")):
+        assert coder.main(["--latents", str(tmp_path / name)]) == 1
+        assert words in capsys.readouterr().err
 
 
 def test_photos_need_a_model(tmp_path, capsys):

@@ -115,6 +115,12 @@ def test_two_bundles_in_one_section_are_pointed_out(store):
     assert text.count("These are different bundles") == 1
 
 
+def test_times_of_two_runs_are_pointed_out(store):
+    assert "not of one run" not in "\n".join(report.sections(store, ["speed"]))
+    save_speed(store, "ugicm", 0.2, {**OURS, "rivals": ["ugicm"]})
+    assert "not of one run" in "\n".join(report.sections(store, ["speed"]))
+
+
 def test_an_effort_is_no_other_bundle():
     results = [
         {"name": name, "created": "2026-01-01", "settings": OURS | {"codec": codec}}

@@ -42,6 +42,12 @@ def test_encode_folder(bundle, tmp_path):
     stream = (tmp_path / "out" / "a.ugic").read_bytes()
     assert len(stream) <= 96 * 64
     assert [box.type for box in parse(stream).boxes] == ["alph"]
+    Image.new("RGB", (64, 64)).save(tmp_path / "a.webp")
+    done = run("encode_folder.py", tmp_path, tmp_path / "out", "--bpp", "8", bundle=bundle)
+    assert "a.webp: another picture has made a.ugic" in done.stderr
+    assert (tmp_path / "out" / "a.ugic").read_bytes() == stream
+    done = run("encode_folder.py", tmp_path / "nowhere", tmp_path / "out", bundle=bundle)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
 
 
 def test_decode_region(bundle, tmp_path):

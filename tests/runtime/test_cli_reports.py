@@ -58,7 +58,7 @@ def test_bench(run, picture_file):
     facts = json.loads(text)
     assert code == 0
     assert facts["threads"] == 1
-    assert facts["provider"] == "CPUExecutionProvider"
+    assert (facts["engine"], facts["variant"], facts["provider"]) == ("onnxruntime", "fp32", "CPUExecutionProvider")
     for side in ("encode_ms", "decode_ms"):
         assert set(facts[side]) == {"total", "engine", "scale_network", "entropy_coding", "other"}
         assert 0 < facts[side]["engine"] <= facts[side]["total"]

@@ -170,3 +170,10 @@ def test_files_are_read_by_path_and_from_memory(picture_file, picture):
     for source in (picture_file, str(picture_file), picture_file.read_bytes()):
         np.testing.assert_array_equal(read_picture(source).array, picture)
         assert picture_size(source) == (133, 70)
+
+
+def test_alpha_of_a_picture_that_pillow_would_find_too_large_is_read(monkeypatch):
+    plane = np.zeros((300, 400), np.uint8)
+    stream = Stream(400, 300, 1.0, "0" * 16, b"z", (b"r",), boxes=tuple(Metadata(alpha=plane).to_boxes()))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    np.testing.assert_array_equal(of_stream(stream).alpha, plane)

@@ -72,6 +72,17 @@ def test_a_plateau_just_above_the_target_hides_at_most_four_levels(last):
     assert found >= sizes[max(last - 4 * QUALITY_STEPS, 0)]
 
 
+def test_of_streams_of_one_size_that_of_the_highest_level_is_kept():
+    tried = {}
+
+    def encode(step):
+        tried[step] = bytes([step % 256]) + bytes(99 + step // 100)
+        return tried[step]
+
+    found = rate.search(encode, 102)
+    assert found == tried[max(step for step, stream in tried.items() if len(stream) <= 102)]
+
+
 def test_targets_are_checked():
     assert rate.check_target(None, 0.5, 1600) == 100
     assert rate.check_target(77, None, 1600) == 77
