@@ -28,7 +28,7 @@ from .markdown import percent, table
 from .nets import Net, load_nets
 from .progress import Progress
 
-LEAST_MS_SSIM_SIDE = 161
+LEAST_MS_SSIM_SIDE = 161  # of its five scales; training asks for whole crops, which are larger
 LEVELS = (4, 12, 20, 28, 36, 44, 52, 58)
 HUMAN, MACHINE = 0.0, 1.0
 Difference = Callable[[np.ndarray, int], float]

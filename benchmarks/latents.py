@@ -108,7 +108,7 @@ def load(path: Path) -> Latents:
     except (OSError, ValueError, zipfile.BadZipFile) as error:
         raise BenchmarkError(f"the latents cannot be read: {error}") from error
     if not isinstance(opened, np.lib.npyio.NpzFile):
-        raise BenchmarkError(f"{path} is no .npz file")
+        raise BenchmarkError(f"{path} is no .npz file; give one that holds r and scale_indexes")
     with opened as file:
         missing = {"r", "scale_indexes"} - set(file.files)
         if missing:

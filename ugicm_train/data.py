@@ -40,7 +40,7 @@ def read_image(path: Path, longest_short_side: int | None = None) -> np.ndarray:
         with Image.open(path) as image:
             rgb = image.convert("RGB")
     except UNREADABLE as error:
-        raise ValueError(f"{path} cannot be read as a picture: {error}") from error
+        raise ValueError(f"{path} cannot be read as a picture ({error}); replace or remove it") from error
     if longest_short_side and min(rgb.size) > longest_short_side:
         factor = longest_short_side / min(rgb.size)
         size = (round(rgb.width * factor), round(rgb.height * factor))

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import datetime
 import json
-import math
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -28,6 +27,7 @@ from ugicm.bundle import Bundle, write_bundle
 from ugicm.errors import UgicmError
 from ugicm.manifest import DECODER, ENCODER, FP32, Manifest
 
+from ugicm_export.measure import psnr
 from ugicm_export.pictures import sample_pictures
 from ugicm_export.verify import VerificationError
 
@@ -38,8 +38,6 @@ STEP = 1
 """Largest difference of a value of r, and of a pixel in steps of 1/255."""
 REACH, FOLLOWERS = 6, 64
 """Symbols that one rounding tie can change: how far away, in 16 pixels (three context steps of two 3x3 filters), and how many."""
-IDENTICAL = 99.0
-"""Stands for the PSNR of equal pictures, which JSON has no number for."""
 NEAR_ENOUGH, PAIR_LOSS, NEAR_UNKNOWN = 45.0, 1.0, 25.0
 """PSNR to fp32 that always does; dB that a pair may be below the manifest's record; what is wanted where there is none."""
 THREADS = (1, 2, 4)
@@ -237,28 +235,25 @@ def check_variants(bundle: Bundle) -> list[dict[str, Any]]:
     recorded = bundle.manifest.verification.get("sweep", {}).get("psnr_to_fp32", {})
     with tempfile.TemporaryDirectory() as folder:
         codecs = {name: ugicm.Codec.open(as_plain(bundle, name, Path(folder) / name), threads=1) for name in bundle.variants}
-        wanted = codecs[FP32].decode(codecs[FP32].encode(picture))
         pairs: list[dict[str, Any]] = []
+        wanted: np.ndarray | None = None  # the view of the first pair, fp32 to fp32
         for writer, encoder in codecs.items():
             stream, symbols = encoder.encode(picture), encoder.encode_symbols(picture)
             for reader, decoder in codecs.items():
                 found = decoder.decode_symbols(stream)
                 equal = np.array_equal(found.z, symbols.z) and np.array_equal(found.r, symbols.r)
-                psnr = _psnr(decoder.decode(stream), wanted)
-                pair = {"encoder": writer, "decoder": reader, "bytes": len(stream), "symbols_equal": equal, "psnr_to_fp32": psnr}
+                view = decoder.decode(stream)
+                wanted = view if wanted is None else wanted
+                near = round(psnr(view, wanted), 3)
+                pair = {"encoder": writer, "decoder": reader, "bytes": len(stream), "symbols_equal": equal, "psnr_to_fp32": near}
                 known = recorded.get(_pair_name(pair))
                 least = NEAR_UNKNOWN if known is None else min(round(known - PAIR_LOSS, 3), NEAR_ENOUGH)
-                pairs.append(pair | {"least_psnr": least, "passed": equal and psnr >= least})
+                pairs.append(pair | {"least_psnr": least, "passed": equal and near >= least})
         return pairs
 
 
 def _pair_name(pair: dict[str, Any]) -> str:
     return f"{pair['encoder']} to {pair['decoder']}"
-
-
-def _psnr(view: np.ndarray, wanted: np.ndarray) -> float:
-    error = float(np.square(view.astype(float) - wanted).mean())
-    return round(min(10 * math.log10(255**2 / error), IDENTICAL), 3) if error else IDENTICAL
 
 
 def as_plain(bundle: Bundle, variant: str, path: Path) -> Path:

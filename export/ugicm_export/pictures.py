@@ -43,10 +43,12 @@ def read_crop(path: Path, side: int | None = None) -> np.ndarray:
     """The middle of a picture, uint8 (H,W,3): sides are multiples of 64, at most `side`; PictureError if it is too small."""
     from PIL import Image
 
+    from ugicm_train.data import UNREADABLE
+
     try:
         with Image.open(path) as image:
             picture = np.asarray(image.convert("RGB"))
-    except (OSError, SyntaxError, ValueError) as error:  # Pillow's PNG reader raises SyntaxError
+    except UNREADABLE as error:
         raise PictureError(f"{path} cannot be read: {error}") from None
     height, width = (min(length, side or length) // MULTIPLE * MULTIPLE for length in picture.shape[:2])
     if not height or not width:

@@ -10,13 +10,12 @@ import os
 import re
 import signal
 import sys
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 from . import __version__
 from .errors import UgicmError
+from .signals import ending_signals_raise
 
 _SIGPIPE = 13  # Windows has no name for it
 _UNITS = {"": 1, "k": 1000, "Ki": 1024, "M": 1000**2, "Mi": 1024**2}
@@ -28,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     _replace_closed_streams()
     options = _parser().parse_args(arguments)
-    with _ending_signals_raise():
+    with ending_signals_raise("SIGTERM", "SIGHUP"):  # so that temporary files are removed on the way out
         try:
             from . import commands
 
@@ -39,9 +38,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             # Whoever read our text has enough, as in `ugicm info | head`.
             _forget_standard_output()
             return 128 + _SIGPIPE
-        except OSError as error:  # files have sentences of their own; this is the text that we print
-            _forget_standard_output()
-            _complain(f"cannot write standard output: {error.strerror or error}")
+        except OSError as error:  # files have sentences of their own; without a name it is the text that we print
+            if error.filename is None:
+                _forget_standard_output()
+            _complain(f"cannot use {error.filename or 'standard output'}: {error.strerror or error}")
             return 1
         except UgicmError as error:
             _complain(str(error))
@@ -254,22 +254,3 @@ def _forget_standard_output() -> None:
 
 def _complain(sentence: str) -> None:
     print(f"ugicm: {sentence}", file=sys.stderr)
-
-
-@contextmanager
-def _ending_signals_raise() -> Iterator[None]:
-    """Turn SIGTERM and SIGHUP into `SystemExit`, so that temporary files are removed on the way out."""
-
-    def leave(number: int, _frame: object) -> None:
-        raise SystemExit(128 + number)
-
-    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    if threading.current_thread() is not threading.main_thread():
-        numbers = []  # Python lets only the main thread set handlers
-    numbers = [number for number in numbers if signal.getsignal(number) != signal.SIG_IGN]  # as nohup leaves it
-    before = {number: signal.signal(number, leave) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -99,13 +99,13 @@ def _is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
-MOST = 1e9
+_MOST = 1e9
 """No end of a range of qualities or preferences is further from zero."""
 
 
 def _is_range(value: Any) -> bool:
     numbers = isinstance(value, list) and len(value) == 2 and all(isinstance(end, int | float) for end in value)
-    return numbers and -MOST <= value[0] <= value[1] <= MOST
+    return numbers and -_MOST <= value[0] <= value[1] <= _MOST
 
 
 def _is_halo(value: Any) -> bool:

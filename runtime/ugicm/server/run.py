@@ -1,16 +1,13 @@
 """Run the application with uvicorn on a socket of our own, until a signal ends it."""
 
 import logging.config
-import signal
 import socket
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import uvicorn
 
 from ..codec import Codec
 from ..errors import OptionError
+from ..signals import ending_signals_raise
 from . import logs
 from .app import create_app, warm_up
 from .settings import Settings
@@ -41,7 +38,7 @@ def serve(codec: Codec, settings: Settings, host: str = "127.0.0.1", port: int =
     address, bound = listener.getsockname()[:2]
     logs.event("listening", url=f"http://{f'[{address}]' if ':' in address else address}:{bound}/", workers=settings.workers)
     try:
-        with _told_to_stop():
+        with ending_signals_raise("SIGTERM"):
             server.run(sockets=[listener])
     except (KeyboardInterrupt, SystemExit):
         # uvicorn raises the signal that stopped it once more when all is done; to be told to stop is no failure.
@@ -51,23 +48,6 @@ def serve(codec: Codec, settings: Settings, host: str = "127.0.0.1", port: int =
         listener.close()
     logs.event("stopped")
     return 0
-
-
-@contextmanager
-def _told_to_stop() -> Iterator[None]:
-    """SIGTERM is an exception rather than the end of the process, where nobody has said what else it should be."""
-    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
-        yield
-        return
-
-    def leave(number: int, _frame: object) -> None:
-        raise SystemExit(128 + number)
-
-    signal.signal(signal.SIGTERM, leave)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _listen(host: str, port: int) -> socket.socket:

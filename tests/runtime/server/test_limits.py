@@ -256,9 +256,21 @@ def test_a_worker_that_is_told_to_stop_ends_at_the_next_step(codec, png):
     worker = Worker(codec, Metrics(lambda: 0, lambda: 0))
     (sound,) = worker([Job(Encode(png, 50))])
     assert sound.media_type == "image/x-ugic"
-    worker.stop()
-    (stopped,) = worker([Job(Encode(png, 50))])
-    assert "stopping" in str(stopped)
+
+    class Interrupted:
+        """A codec that is told to stop while it encodes."""
+
+        info = codec.info
+
+        def encode_timed(self, array, quality, clock, boxes, progress, **options):
+            worker.stop()
+            progress(0, 2)
+            pytest.fail("went on")
+
+    worker = Worker(Interrupted(), Metrics(lambda: 0, lambda: 0))
+    for _ in range(2):  # under way, and before it begins
+        (stopped,) = worker([Job(Encode(png, 50))])
+        assert "stopping" in str(stopped)
 
 
 def test_an_application_may_start_again(codec, stream):
